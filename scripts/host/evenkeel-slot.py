@@ -1,0 +1,236 @@
+#!/usr/bin/python3
+"""Put an application version into one of this host's two slots, start it, stop it, tell what is there.
+
+    evenkeel-slot install SLOT SHA256 < artifact.tar.gz   check, unpack and put in place (the slot must be stopped
+                                                          or hold the same artifact)
+    evenkeel-slot start SLOT [PEER ...]   start and wait; PEER is the address:port of another server's slot
+    evenkeel-slot stop SLOT               stop gracefully
+    evenkeel-slot show                    both slots, as JSON
+    evenkeel-slot exec SLOT               become the slot's program (what the unit app@SLOT runs)
+
+`start` waits until the version is alive. If any PEER is ready, the service is serving somewhere, so this one must
+become ready too before the command succeeds; if none is, this is a first installation whose database may not be
+prepared yet, and alive is enough.
+
+A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `slot.json` says what it is. Standard library only.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import tomllib
+
+ROOT = "/srv/app"
+SLOTS = ("blue", "green")
+ENVIRONMENT = "/etc/evenkeel/app-{slot}.env"
+CHUNK = 1 << 20
+
+
+def fail(sentence):
+    """End with one sentence that names this host."""
+    sys.exit(f"evenkeel-slot on {os.uname().nodename}: {sentence}")
+
+
+def described(slot):
+    """Return slot.json's content, or None where the slot is empty."""
+    try:
+        with open(f"{ROOT}/{slot}/slot.json", encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
+
+
+def unit(slot):
+    """Return the slot's systemd unit."""
+    return f"app@{slot}.service"
+
+
+def is_active(slot):
+    """Tell whether the slot's unit runs."""
+    return subprocess.run(["systemctl", "is-active", "--quiet", unit(slot)], check=False).returncode == 0
+
+
+def environment(slot):
+    """Return the slot's environment file as a dictionary."""
+    with open(ENVIRONMENT.format(slot=slot), encoding="utf-8") as file:
+        pairs = (line.strip().partition("=") for line in file if "=" in line and not line.startswith("#"))
+        return {key: value for key, _, value in pairs}
+
+
+def receive(target, sha256):
+    """Copy standard input to `target`; fail if its digest is not `sha256`."""
+    digest = hashlib.sha256()
+    with open(target, "wb") as file:
+        while chunk := sys.stdin.buffer.read(CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+    if digest.hexdigest() != sha256:
+        fail(f"the artifact's sha256 is {digest.hexdigest()}, expected {sha256}; nothing was changed")
+
+
+def unpack(archive, target):
+    """Unpack `archive` into `target`, refusing anything that would land outside it."""
+    base = os.path.realpath(target)
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar.getmembers():
+            landing = os.path.realpath(os.path.join(base, member.name))
+            link = os.path.realpath(os.path.join(os.path.dirname(landing), member.linkname)) if member.issym() else base
+            if member.isdev() or member.islnk() or not (landing + "/").startswith(base + "/") or not link.startswith(base):
+                fail(f"the artifact has an entry that leaves its directory: {member.name}; nothing was changed")
+            member.uid = member.gid = 0
+            member.uname = member.gname = "root"
+            member.mode = (member.mode | 0o444) & 0o755
+        tar.extractall(base)  # noqa: S202 - every member was checked above
+
+
+def manifest_of(directory):
+    """Return the artifact's manifest."""
+    try:
+        with open(f"{directory}/evenkeel.toml", "rb") as file:
+            return tomllib.load(file)
+    except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
+        return fail(f"the artifact's evenkeel.toml cannot be read: {error}; nothing was changed")
+
+
+def install(slot, sha256):
+    """Put the artifact on standard input into the slot."""
+    known = described(slot)
+    if known and known["sha256"] == sha256:
+        while sys.stdin.buffer.read(CHUNK):
+            pass
+        print(json.dumps({"slot": slot, "version": known["version"], "changed": False}))
+        return
+    if is_active(slot):
+        fail(f"slot {slot} is running {known['version'] if known else 'something'}; stop it before installing into it")
+    home = f"{ROOT}/{slot}"
+    os.makedirs(home, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as incoming:
+        receive(f"{incoming}/artifact", sha256)
+        os.mkdir(f"{incoming}/tree", 0o755)
+        unpack(f"{incoming}/artifact", f"{incoming}/tree")
+        manifest = manifest_of(f"{incoming}/tree")
+        replace(home, f"{incoming}/tree")
+    describe(home, manifest, sha256)
+    print(json.dumps({"slot": slot, "version": manifest["version"], "changed": True}))
+
+
+def replace(home, tree):
+    """Put the unpacked tree in the place of the slot's current one."""
+    if os.path.exists(f"{home}/slot.json"):
+        os.unlink(f"{home}/slot.json")
+    shutil.rmtree(f"{home}/current", ignore_errors=True)
+    os.rename(tree, f"{home}/current")
+
+
+def describe(home, manifest, sha256):
+    """Write slot.json, the last act of an installation: without it the slot counts as empty."""
+    facts = {key: manifest[key] for key in ("name", "version", "start")}
+    facts |= {"sha256": sha256, "http": manifest.get("http", {}), "limits": manifest.get("limits", {})}
+    with open(f"{home}/slot.json.new", "w", encoding="utf-8") as file:
+        json.dump(facts, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{home}/slot.json.new", f"{home}/slot.json")
+
+
+def answers(address, path):
+    """Tell whether `address` ("host:port") answers a GET of `path` with 200 within a second."""
+    connection = http.client.HTTPConnection(address, timeout=1)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def start(slot, peers):
+    """Start the slot and wait until it may count as started."""
+    facts = described(slot) or fail(f"slot {slot} is empty; install a version first")
+    limit = float(facts["limits"].get("start_seconds", 60))
+    http_paths = facts["http"]
+    ready, health = http_paths.get("ready", "/ready"), http_paths.get("health", "/health")
+    serving = any(answers(peer, ready) for peer in peers)
+    subprocess.run(["systemctl", "reset-failed", unit(slot)], check=False, capture_output=True)
+    subprocess.run(["systemctl", "enable", "--quiet", unit(slot)], check=False)
+    subprocess.run(["systemctl", "start", unit(slot)], check=False, capture_output=True)
+    wait_until(slot, health, limit, "alive")
+    if serving:
+        wait_until(slot, ready, limit, "ready")
+    print(json.dumps({"slot": slot, "version": facts["version"], "waited_for": "ready" if serving else "alive"}))
+
+
+def wait_until(slot, path, limit, word):
+    """Poll the slot until it answers; fail with its last log lines if it does not in `limit` seconds."""
+    address = f"127.0.0.1:{environment(slot)['PORT']}"
+    end = time.monotonic() + limit
+    while not answers(address, path):
+        state = subprocess.run(["systemctl", "is-failed", unit(slot)], capture_output=True, text=True, check=False)
+        if state.stdout.strip() == "failed" or time.monotonic() > end:
+            fail(f"slot {slot} is not {word} after {limit:g} s (unit {state.stdout.strip()}); its last words: {last_words(slot)}")
+        time.sleep(0.2)
+
+
+def last_words(slot):
+    """Return the last lines that the slot's program wrote."""
+    done = subprocess.run(
+        ["journalctl", "-u", unit(slot), "-n", "5", "-o", "cat", "--no-pager"],
+        capture_output=True, text=True, check=False,
+    )
+    return " | ".join(done.stdout.split("\n"))[-600:]
+
+
+def stop(slot):
+    """Stop the slot gracefully and keep it stopped over a reboot."""
+    subprocess.run(["systemctl", "disable", "--now", "--quiet", unit(slot)], check=True)
+
+
+def show():
+    """Print both slots' content and state."""
+    print(json.dumps({slot: {"installed": described(slot), "active": is_active(slot)} for slot in SLOTS}))
+
+
+def become(slot):
+    """Replace this process by the slot's start command."""
+    facts = described(slot) or fail(f"slot {slot} is empty; install a version first")
+    os.chdir(f"{ROOT}/{slot}/current")
+    argv = facts["start"]
+    port_variable = facts["http"].get("port_variable", "PORT")
+    os.environ[port_variable] = os.environ["PORT"]
+    os.environ["VERSION"] = facts["version"]
+    program = os.path.abspath(argv[0]) if "/" in argv[0] else argv[0]
+    try:
+        os.execvp(program, argv)  # noqa: S606 - becoming the application is the point
+    except OSError as error:
+        fail(f"slot {slot}: its start command {argv[0]!r} cannot be run: {error.strerror}")
+
+
+def main(arguments):
+    """Do what the command line asks."""
+    if len(arguments) > 1 and arguments[1] not in SLOTS:
+        fail(f"slot {arguments[1]!r} is not one of {', '.join(SLOTS)}")
+    match arguments:
+        case ["install", slot, sha256]:
+            install(slot, sha256)
+        case ["start", slot, *peers]:
+            start(slot, peers)
+        case ["stop", slot]:
+            stop(slot)
+        case ["show"]:
+            show()
+        case ["exec", slot]:
+            become(slot)
+        case _:
+            fail("use install SLOT SHA256, start SLOT [PEER ...], stop SLOT, show, or exec SLOT")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
