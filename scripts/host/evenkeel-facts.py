@@ -1,0 +1,394 @@
+#!/usr/bin/python3
+"""Print what this machine is doing now, as one JSON object on standard output.
+
+Runs on the hosts (standard library only) and changes nothing, but for the small cache of Cassandra's ring.
+Every machine reports its units, memory and load; the rest depends on what is there:
+
+- `app`:  both slots: installed version, unit, what /health, /ready and /version answer (HAProxy is not asked);
+- `lb`:   HAProxy's servers as its admin socket lists them;
+- `db`:   the ring as this node sees it, with its age in seconds;
+- `ns`:   the serial and the addresses this name server answers with, when --zone and --name ask for them.
+
+A part that cannot be read becomes {"error": sentence}; the exit status is 0 as long as there is something to print.
+Sizes are bytes, times seconds. "format" rises when a reader must know about a change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import fcntl
+import http.client
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Facts = dict[str, Any]
+
+FORMAT = 1
+UNITS = ("haproxy", "named", "cassandra", "app@blue", "app@green", "ssh")
+SLOT_PORTS = {"blue": 8001, "green": 8002}
+SLOTS = Path("/srv/app")
+SLOT_ENVIRONMENT = Path("/etc/evenkeel")
+HAPROXY_SOCKET = "/run/haproxy/admin.sock"
+RING_CACHE = Path("/run/evenkeel/ring.json")
+RING_FRESH = 3.0  # seconds a reading of the ring is used without a new one
+RING_PATIENCE = 1.5  # seconds a caller waits for a new reading when an older one is there
+RING_USABLE = 20.0  # seconds after which an older reading is worth nothing and the caller waits
+RING_DEADLINE = 20.0  # seconds nodetool may take
+HTTP_DEADLINE = 1.5
+
+
+def run(arguments: list[str], deadline: float = 5.0) -> str:
+    """Run a program and return its standard output; OSError or ValueError says why not."""
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=deadline, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{arguments[0]} did not answer within {deadline:g} s") from None
+    if done.returncode != 0 and not done.stdout:
+        complaint = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise ValueError(f"{arguments[0]}: {complaint[-1]}")
+    return done.stdout
+
+
+# --- every machine ------------------------------------------------------------------------------------------------
+
+
+def read_units() -> list[Facts]:
+    """The units that matter here: enabled, running or failed; the rest of the image's services are left out."""
+    wanted = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,NRestarts,MemoryCurrent"
+    blocks = run(["systemctl", "show", "--property", wanted, *UNITS]).strip().split("\n\n")
+    units = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
+    return [
+        {
+            "name": unit["Id"].removesuffix(".service"),
+            "state": unit["ActiveState"],
+            "detail": unit["SubState"],
+            "enabled": unit.get("UnitFileState") == "enabled",
+            "result": unit.get("Result", ""),
+            "restarts": as_number(unit.get("NRestarts")),
+            "memory": as_number(unit.get("MemoryCurrent")),
+        }
+        for unit in units
+        if unit.get("LoadState") == "loaded"
+        and (unit.get("UnitFileState") == "enabled" or unit["ActiveState"] not in ("inactive",))
+    ]
+
+
+def read_failed_units() -> list[str]:
+    """Names of all units systemd lists as failed, ours or not."""
+    listing = run(["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"])
+    return [line.split()[0].removesuffix(".service") for line in listing.splitlines() if line.strip()]
+
+
+def as_number(text: str | None) -> int | None:
+    """A systemd or cgroup number; None for «[not set]», «max» and the like."""
+    value = int(text) if text is not None and text.strip().isdigit() else None
+    return None if value is None or value >= 1 << 60 else value
+
+
+def first_text(*paths: str) -> str | None:
+    """The content of the first of these files that can be read."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            return Path(path).read_text(encoding="ascii")
+    return None
+
+
+def read_memory() -> Facts:
+    """Memory in use and allowed, from this machine's cgroup (v2, then v1), else from the kernel's totals."""
+    meminfo = {name: int(value.split()[0]) * 1024 for name, value in pairs(first_text("/proc/meminfo") or "", ":")}
+    used = as_number(first_text("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes"))
+    limit = as_number(first_text("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    if used is None:
+        return {"used": meminfo["MemTotal"] - meminfo["MemAvailable"], "limit": meminfo["MemTotal"]}
+    statistics = dict(pairs(first_text("/sys/fs/cgroup/memory.stat", "/sys/fs/cgroup/memory/memory.stat") or "", " "))
+    # Page cache that can be dropped at once is not «in use»; v1 counts descendants under total_*.
+    droppable = int(statistics.get("total_inactive_file") or statistics.get("inactive_file") or 0)
+    return {"used": max(used - droppable, 0), "limit": min(limit or meminfo["MemTotal"], meminfo["MemTotal"])}
+
+
+def pairs(text: str, separator: str) -> Iterator[tuple[str, str]]:
+    """The «name separator value» lines of a kernel file."""
+    for line in text.splitlines():
+        name, found, value = line.partition(separator)
+        if found:
+            yield name.strip(), value.strip()
+
+
+def read_uptime() -> float:
+    """Seconds since PID 1 of this machine started (a container's /proc/uptime is its host's)."""
+    started = int(Path("/proc/1/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+    now = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return round(now - started / os.sysconf("SC_CLK_TCK"), 1)
+
+
+# --- application servers ------------------------------------------------------------------------------------------
+
+
+def read_slots() -> list[Facts]:
+    """Both slots: what is installed, and what the running instance says of itself."""
+    return [read_slot(slot, port) for slot, port in SLOT_PORTS.items()]
+
+
+def read_slot(slot: str, default_port: int) -> Facts:
+    """One slot. HTTP is tried only when something could answer, so that an idle slot costs nothing."""
+    facts: Facts = {"slot": slot, "port": slot_port(slot, default_port), "installed": None, "version": None}
+    manifest: Facts = {}
+    with contextlib.suppress(OSError, tomllib.TOMLDecodeError):
+        manifest = tomllib.loads((SLOTS / slot / "current" / "evenkeel.toml").read_text(encoding="utf-8"))
+        facts["installed"] = manifest.get("version")
+    paths = {name: manifest.get("http", {}).get(name, f"/{name}") for name in ("health", "ready", "version")}
+    try:
+        facts.update(ask_instance(facts["port"], paths))
+    except ConnectionRefusedError:
+        facts["error"] = "nothing listens"
+    except (OSError, http.client.HTTPException) as error:
+        facts["error"] = f"no answer: {error or type(error).__name__}"
+    return facts
+
+
+def slot_port(slot: str, default: int) -> int:
+    """The port in the slot's environment file; the default where there is none."""
+    text = first_text(str(SLOT_ENVIRONMENT / f"app-{slot}.env")) or ""
+    return as_number(dict(pairs(text, "=")).get("PORT", "").strip("\"'")) or default
+
+
+def ask_instance(port: int, paths: dict[str, str]) -> Facts:
+    """Status codes of /health and /ready and the version an instance reports."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_DEADLINE)
+    try:
+        facts: Facts = {}
+        for name in ("health", "ready"):
+            connection.request("GET", paths[name])
+            answer = connection.getresponse()
+            answer.read()
+            facts[name] = answer.status
+        connection.request("GET", paths["version"])
+        answer = connection.getresponse()
+        facts["version"] = version_in(answer.read(4096)) if answer.status == 200 else None
+        return facts
+    finally:
+        connection.close()
+
+
+def version_in(body: bytes) -> str | None:
+    """The version in an answer: {"version": "1.0.0", ...} or the bare text."""
+    text = body.decode("utf-8", "replace").strip()
+    with contextlib.suppress(ValueError):
+        value = json.loads(text)
+        return str(value.get("version")) if isinstance(value, dict) else str(value)
+    return text[:40] or None
+
+
+# --- load balancers -----------------------------------------------------------------------------------------------
+
+
+def ask_haproxy(command: str) -> str:
+    """One command on HAProxy's admin socket, and its answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+        channel.settimeout(2.0)
+        channel.connect(HAPROXY_SOCKET)
+        channel.sendall(command.encode("ascii") + b"\n")
+        return b"".join(iter(lambda: channel.recv(65536), b"")).decode("utf-8", "replace")
+
+
+def read_haproxy() -> Facts:
+    """Every server of every backend with HAProxy's own opinion of it, and the frontends' totals."""
+    rows = list(csv.DictReader(io.StringIO(ask_haproxy("show stat").removeprefix("# "))))
+    information = dict(pairs(ask_haproxy("show info"), ":"))
+    servers = [read_server(row) for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
+    frontends = [row for row in rows if row["svname"] == "FRONTEND"]
+    return {
+        "version": information.get("Version"),
+        "uptime": as_number(information.get("Uptime_sec")),
+        "connections": as_number(information.get("CurrConns")),
+        "max_connections": as_number(information.get("Maxconn")),
+        "requests": sum(as_number(row.get("req_tot")) or 0 for row in frontends),
+        "servers": servers,
+    }
+
+
+def read_server(row: dict[str, str]) -> Facts:
+    """One line of «show stat»; `state` is its first word, as UP, DOWN, MAINT, DRAIN or «no»."""
+    return {
+        "backend": row["pxname"],
+        "server": row["svname"],
+        "address": row.get("addr") or None,
+        "state": row["status"].split(" ")[0],
+        "status": row["status"],
+        "weight": as_number(row["weight"]) or 0,
+        "backup": row.get("bck") == "1",
+        "check": row.get("check_status") or None,
+        "sessions": as_number(row["scur"]) or 0,
+        "total": as_number(row["stot"]) or 0,
+        "since": as_number(row.get("lastchg")),
+    }
+
+
+# --- databases ----------------------------------------------------------------------------------------------------
+
+
+def read_ring() -> Facts:
+    """The ring as this node sees it: {"nodes": [...], "age": s}.
+
+    nodetool starts a JVM, a second or more of this machine's processor. So a reading is kept for a few seconds; when
+    it is older, a detached process makes a new one (one at a time) and the caller waits for it a moment only.
+    """
+    facts = cached_ring()
+    if facts is None or facts["age"] > RING_FRESH:
+        start_ring_reader()
+        usable = facts is not None and facts["age"] <= RING_USABLE
+        facts = wait_for_ring(RING_PATIENCE if usable else RING_DEADLINE) or facts
+    return facts or {"error": f"nodetool did not answer within {RING_DEADLINE:g} s"}
+
+
+def cached_ring() -> Facts | None:
+    """The last reading with its age in seconds, or None."""
+    try:
+        facts: Facts = json.loads(RING_CACHE.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    facts["age"] = round(max(time.time() - facts.pop("read_at"), 0.0), 1)
+    return facts
+
+
+def start_ring_reader() -> None:
+    """Start this program again, detached, to read the ring."""
+    subprocess.Popen(
+        [sys.executable, __file__, "--read-ring"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait_for_ring(patience: float) -> Facts | None:
+    """A fresh reading as soon as there is one; None when patience (seconds) runs out."""
+    give_up = time.monotonic() + patience
+    while time.monotonic() < give_up:
+        time.sleep(0.05)
+        facts = cached_ring()
+        if facts is not None and facts["age"] <= RING_FRESH:
+            return facts
+    return None
+
+
+def refresh_ring() -> None:
+    """Ask nodetool and replace the cache, unless another process is doing that now."""
+    RING_CACHE.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with RING_CACHE.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        try:
+            facts: Facts = {"nodes": parse_ring(run(["nodetool", "status"], RING_DEADLINE))}
+        except (OSError, ValueError) as error:
+            facts = {"error": str(error)}
+        facts["read_at"] = time.time()
+        new = RING_CACHE.with_suffix(".new")
+        new.write_text(json.dumps(facts), encoding="utf-8")
+        new.replace(RING_CACHE)
+
+
+def parse_ring(listing: str) -> list[Facts]:
+    """The nodes of «nodetool status»: two letters, address, load, …, rack."""
+    lines = re.findall(r"^([UD][NLJM?])\s+(\S+)\s.*?(\S+)\s*$", listing, re.MULTILINE)
+    if not lines:
+        raise ValueError("nodetool lists no node: " + (listing.strip().splitlines() or ["no output"])[-1])
+    return [{"state": state, "address": address, "rack": rack} for state, address, rack in lines]
+
+
+def read_database() -> Facts:
+    """Whether this node takes clients, and its view of the ring."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as channel:
+        channel.settimeout(1.0)
+        takes_clients = channel.connect_ex((own_address(), 9042)) == 0
+    return {"takes_clients": takes_clients, "ring": read_ring()}
+
+
+def own_address() -> str:
+    """The address this machine's name stands for; Cassandra listens on that one."""
+    addresses = run(["hostname", "-I"]).split()
+    return addresses[0] if addresses else "127.0.0.1"
+
+
+# --- name servers -------------------------------------------------------------------------------------------------
+
+
+def read_zone(zone: str, name: str | None) -> Facts:
+    """Serial of the zone and addresses of the name, asked of the name server on this machine."""
+    questions = ["+norecurse", zone, "SOA", *([name, "A"] if name else [])]
+    answer = run(["dig", "@127.0.0.1", "+time=1", "+tries=1", "+noall", "+answer", *questions], 4.0)
+    records = [line.split() for line in answer.splitlines() if line and not line.startswith(";")]
+    serials = [int(record[6]) for record in records if record[3] == "SOA"]
+    addresses = [record[4] for record in records if record[3] == "A"]
+    if not serials:
+        raise ValueError(f"no answer for {zone}")
+    return {"zone": zone, "serial": serials[0], "name": name, "addresses": sorted(addresses)}
+
+
+# --- all together -------------------------------------------------------------------------------------------------
+
+
+def attempt(read: Callable[[], Any]) -> Any:
+    """What `read` returns, or {"error": sentence}."""
+    try:
+        return read()
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        return {"error": f"{error}" if isinstance(error, (OSError, ValueError)) else f"unexpected answer: {error!r}"}
+
+
+def gather(zone: str | None, name: str | None) -> Facts:
+    """All facts of this machine."""
+    units = attempt(read_units)
+    present = {unit["name"] for unit in units} if isinstance(units, list) else set()
+    facts: Facts = {
+        "format": FORMAT,
+        "host": socket.gethostname(),
+        "time": time.time(),
+        "units": units,
+        "failed": attempt(read_failed_units),
+        "memory": attempt(read_memory),
+        "load": attempt(lambda: list(os.getloadavg())),
+        "uptime": attempt(read_uptime),
+    }
+    if any((SLOTS / slot / "current").exists() for slot in SLOT_PORTS) or present & {"app@blue", "app@green"}:
+        facts["app"] = attempt(read_slots)
+    if "haproxy" in present:
+        facts["lb"] = attempt(read_haproxy)
+    if "cassandra" in present:
+        facts["db"] = attempt(read_database)
+    if "named" in present and zone:
+        facts["ns"] = attempt(lambda: read_zone(zone, name))
+    return facts
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description="Print this machine's facts as JSON.")
+    parser.add_argument("--zone", help="zone whose serial a name server reports")
+    parser.add_argument("--name", help="name whose addresses a name server reports")
+    parser.add_argument("--read-ring", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.read_ring:
+        refresh_ring()
+    else:
+        print(json.dumps(gather(options.zone, options.name), separators=(",", ":")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
