@@ -5,7 +5,7 @@ Runs on the hosts (standard library only) and changes nothing, but for the small
 Every machine reports its units, memory and load; the rest depends on what is there:
 
 - `app`:  both slots: installed version, unit, what /health, /ready and /version answer (HAProxy is not asked);
-- `lb`:   HAProxy's servers as its admin socket lists them;
+- `lb`:   HAProxy's servers as it sees them itself;
 - `db`:   the ring as this node sees it, with its age in seconds;
 - `ns`:   the serial and the addresses this name server answers with, when --zone and --name ask for them.
 
@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import fcntl
 import http.client
-import io
 import json
 import os
 import re
@@ -40,7 +38,6 @@ UNITS = ("haproxy", "named", "cassandra", "app@blue", "app@green", "ssh")
 SLOT_PORTS = {"blue": 8001, "green": 8002}
 SLOTS = Path("/srv/app")
 SLOT_ENVIRONMENT = Path("/etc/evenkeel")
-HAPROXY_SOCKET = "/run/haproxy/admin.sock"
 RING_CACHE = Path("/run/evenkeel/ring.json")
 RING_FRESH = 3.0  # seconds a reading of the ring is used without a new one
 RING_PATIENCE = 1.5  # seconds a caller waits for a new reading when an older one is there
@@ -194,28 +191,18 @@ def version_in(body: bytes) -> str | None:
 # --- load balancers -----------------------------------------------------------------------------------------------
 
 
-def ask_haproxy(command: str) -> str:
-    """One command on HAProxy's admin socket, and its answer."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-        channel.settimeout(2.0)
-        channel.connect(HAPROXY_SOCKET)
-        channel.sendall(command.encode("ascii") + b"\n")
-        return b"".join(iter(lambda: channel.recv(65536), b"")).decode("utf-8", "replace")
-
-
 def read_haproxy() -> Facts:
-    """Every server of every backend with HAProxy's own opinion of it, and the frontends' totals."""
-    rows = list(csv.DictReader(io.StringIO(ask_haproxy("show stat").removeprefix("# "))))
-    information = dict(pairs(ask_haproxy("show info"), ":"))
-    servers = [read_server(row) for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
+    """Every application server with HAProxy's own opinion of it, and the frontends' totals.
+
+    evenkeel-traffic is the one door to the admin socket; it prints «show stat» as a list of objects.
+    """
+    rows: list[dict[str, str]] = json.loads(run(["evenkeel-traffic", "stat"]))
     frontends = [row for row in rows if row["svname"] == "FRONTEND"]
     return {
-        "version": information.get("Version"),
-        "uptime": as_number(information.get("Uptime_sec")),
-        "connections": as_number(information.get("CurrConns")),
-        "max_connections": as_number(information.get("Maxconn")),
         "requests": sum(as_number(row.get("req_tot")) or 0 for row in frontends),
-        "servers": servers,
+        "errors": sum(as_number(row.get("hrsp_5xx")) or 0 for row in frontends),
+        "sessions": sum(as_number(row.get("scur")) or 0 for row in frontends),
+        "servers": [read_server(row) for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")],
     }
 
 
@@ -224,14 +211,14 @@ def read_server(row: dict[str, str]) -> Facts:
     return {
         "backend": row["pxname"],
         "server": row["svname"],
-        "address": row.get("addr") or None,
+        "address": row.get("addr"),
         "state": row["status"].split(" ")[0],
         "status": row["status"],
-        "weight": as_number(row["weight"]) or 0,
+        "weight": as_number(row.get("weight")) or 0,
         "backup": row.get("bck") == "1",
-        "check": row.get("check_status") or None,
-        "sessions": as_number(row["scur"]) or 0,
-        "total": as_number(row["stot"]) or 0,
+        "check": row.get("check_status"),
+        "sessions": as_number(row.get("scur")) or 0,
+        "total": as_number(row.get("stot")) or 0,
         "since": as_number(row.get("lastchg")),
     }
 
