@@ -35,11 +35,11 @@ import time
 
 SERIAL = "@SERIAL@"
 SERIAL_NUMBER = re.compile(r"\d{9,10}(?=\s*; serial)")
-STAGED = ".evenkeel-new"
+STAGED = ".evenkeel-new"  # a directory beside each target: its name stays, which some validators insist on
 PENDING = "/var/lib/evenkeel/pending"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The document cannot be applied; the message is one sentence for the person who wrote it."""
 
 
@@ -69,7 +69,7 @@ def owner_ids(owner):
     try:
         return pwd.getpwnam(user).pw_uid, grp.getgrnam(group or user).gr_gid
     except KeyError as error:
-        raise Refused(f"owner {owner} does not exist on this host: {error.args[0]}") from None
+        raise RefusedError(f"owner {owner} does not exist on this host: {error.args[0]}") from None
 
 
 def write(path, content, mode, owner):
@@ -107,9 +107,9 @@ def stage(files):
         content = with_serial(file["content"], old)
         if content == old and not rights_differ(path, mode, owner):
             continue
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write(path + STAGED, content, mode, owner)
-        staged[path] = path + STAGED
+        staged[path] = os.path.join(os.path.dirname(path), STAGED, os.path.basename(path))
+        os.makedirs(os.path.dirname(staged[path]), exist_ok=True)
+        write(staged[path], content, mode, owner)
     return staged
 
 
@@ -119,32 +119,32 @@ def fill_in(argument, staged):
 
 
 def validate(commands, staged):
-    """Run the validators on the staged files; the first that refuses raises Refused with its words."""
+    """Run the validators on the staged files; the first that refuses raises RefusedError with its words."""
     for command in commands:
         done = subprocess.run([fill_in(part, staged) for part in command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            said = " ".join((done.stderr + done.stdout).split())[-800:].replace(STAGED, "")
-            raise Refused(f"{command[0]} refuses the new configuration, the old one stays: {said}")
+            said = " ".join((done.stderr + done.stdout).split())[-800:].replace(f"{STAGED}/", "")
+            raise RefusedError(f"{command[0]} refuses the new configuration, the old one stays: {said}")
 
 
 def move_into_place(staged):
     """Rename every staged file over its target, so that a reader sees the old or the new one, never half."""
     for path, new in staged.items():
         os.replace(new, path)
+    discard(staged)
 
 
 def discard(staged):
-    """Remove staged files after a refusal."""
-    for new in staged.values():
-        if os.path.exists(new):
-            os.unlink(new)
+    """Remove what staging left: the directories, and after a refusal the files in them."""
+    for directory in {os.path.dirname(new) for new in staged.values()}:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def run(command):
     """Run a command that must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Refused(f"`{' '.join(command)}` failed: {' '.join((done.stderr + done.stdout).split())[-800:]}")
+        raise RefusedError(f"`{' '.join(command)}` failed: {' '.join((done.stderr + done.stdout).split())[-800:]}")
 
 
 def is_active(unit):
@@ -201,7 +201,7 @@ def apply(document):
     try:
         if staged:
             validate(document.get("validate", []), staged)
-    except Refused:
+    except RefusedError:
         discard(staged)
         raise
     changed = remember(role, staged)
@@ -213,7 +213,7 @@ def apply(document):
     for command in document.get("wait", []):
         # The waiter speaks for itself on standard error; its last line is the reason if it gives up.
         if subprocess.run(command, check=False, stdout=sys.stderr).returncode != 0:
-            raise Refused(f"role {role}: `{' '.join(command)}` gave up waiting; its lines above say for what")
+            raise RefusedError(f"role {role}: `{' '.join(command)}` gave up waiting; its lines above say for what")
     if os.path.exists(pending_path(role)):
         os.unlink(pending_path(role))
     return {"changed": sorted(staged), "action": action}
@@ -227,7 +227,7 @@ def main():
         sys.exit(f"evenkeel-apply: standard input is not JSON: {error}")
     except KeyError as error:
         sys.exit(f"evenkeel-apply: the document lacks {error}")
-    except Refused as refusal:
+    except RefusedError as refusal:
         sys.exit(f"evenkeel-apply on {os.uname().nodename}: {refusal}")
 
 

@@ -81,8 +81,9 @@ def unpack(archive, target):
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar.getmembers():
             landing = os.path.realpath(os.path.join(base, member.name))
-            link = os.path.realpath(os.path.join(os.path.dirname(landing), member.linkname)) if member.issym() else base
-            if member.isdev() or member.islnk() or not (landing + "/").startswith(base + "/") or not link.startswith(base):
+            points_at = os.path.join(os.path.dirname(landing), member.linkname) if member.issym() else base
+            inside = all((os.path.realpath(path) + "/").startswith(base + "/") for path in (landing, points_at))
+            if member.isdev() or member.islnk() or not inside:
                 fail(f"the artifact has an entry that leaves its directory: {member.name}; nothing was changed")
             member.uid = member.gid = 0
             member.uname = member.gname = "root"
@@ -175,7 +176,8 @@ def wait_until(slot, path, limit, word):
     while not answers(address, path):
         state = subprocess.run(["systemctl", "is-failed", unit(slot)], capture_output=True, text=True, check=False)
         if state.stdout.strip() == "failed" or time.monotonic() > end:
-            fail(f"slot {slot} is not {word} after {limit:g} s (unit {state.stdout.strip()}); its last words: {last_words(slot)}")
+            unit_state = state.stdout.strip()
+            fail(f"slot {slot} is not {word} after {limit:g} s (unit {unit_state}); it said: {last_words(slot)}")
         time.sleep(0.2)
 
 

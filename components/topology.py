@@ -1,0 +1,105 @@
+"""The whole house: sites, name servers, control host and test runner on one substrate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from components.containers import Containers
+from components.control import Control, ControlArgs
+from components.host import Host, HostArgs, Substrate
+from components.keys import SshKey
+from components.name_server import NameServer, NameServerArgs
+from components.secrets import StackSecrets
+from components.settings import Settings, SiteSettings
+from components.site import Site, SiteArgs
+from components.test_runner import TestRunner, TestRunnerArgs
+
+
+class Topology(pulumi.ComponentResource):
+    """Everything that serves one version: hosts, what runs on them, and the order in which they come up.
+
+    Name servers, control host and test runner come up beside the sites; the sites one after another; then the
+    database is prepared, and at last the test runner sees the service serve.
+    """
+
+    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("evenkeel:components:Topology", name, None, opts)
+        self.settings = settings
+        self.child = pulumi.ResourceOptions(parent=self)
+        self.deploy_key = SshKey("deploy-key", self.child)
+        self.secrets = StackSecrets("secrets", self.child)
+        self.substrate: Substrate = Containers("containers", settings, self.child)
+        self.name_servers = [self._name_server("ns-1", is_primary=True), self._name_server("ns-2", is_primary=False)]
+        self.control = Control("control", ControlArgs(settings, self._host("control", "control")), self.child)
+        self.runner = TestRunner("runner", TestRunnerArgs(settings, self._host("runner", "runner")), self.child)
+        self.sites = self._sites()
+        self.prepared = self._prepare_database()
+        self.serving = self.runner.wait_until_serving("serving", [*self.sites, *self.name_servers, self.prepared])
+        self.register_outputs({"service": settings.names.service_name})
+
+    def _host(self, name: str, role: str) -> Host:
+        """Make a host that belongs to no site."""
+        return Host(name, HostArgs(self.settings, self.substrate, self.deploy_key, role), self.child)
+
+    def _name_server(self, name: str, *, is_primary: bool) -> NameServer:
+        """Make one of the two name servers."""
+        host = self._host(name, "ns")
+        return NameServer(name, NameServerArgs(self.settings, host, is_primary, self.secrets.transfer_key), self.child)
+
+    def _sites(self) -> list[Site]:
+        """Make the sites, each after the one before it is complete; the first one is published on the machine."""
+        sites: list[Site] = []
+        for site in self.settings.sites:
+            after = pulumi.ResourceOptions(parent=self, depends_on=sites[-1:])
+            publish = "" if sites else self.settings.publish
+            args = SiteArgs(self.settings, site, self.substrate, self.deploy_key, self.secrets, publish)
+            sites.append(Site(f"site-{site.name}", args, after))
+        return sites
+
+    def _prepare_database(self) -> pulumi.Resource:
+        """Make roles, keyspace, tables and seed rows once the ring is whole."""
+        settings = self.settings
+        return self.control.run(
+            "database-prepared",
+            "database prepare",
+            {
+                "contact_points": [str(settings.address_of("db", site)) for site in settings.sites],
+                "datacenter": settings.database.datacenter,
+                "keyspace": settings.database.keyspace,
+                "replication_factor": settings.database.replication_factor,
+                "admin_password": self.secrets.admin_password,
+                "app_password": self.secrets.app_password,
+                "tables": [table.as_dict() for table in settings.artifact.manifest.tables],
+                "seed_rows": settings.database.seed_rows,
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=[site.database for site in self.sites]),
+        )
+
+    @property
+    def hosts(self) -> list[Host]:
+        """Every host, sites first."""
+        of_sites = [host for site in self.sites for host in site.hosts]
+        return [*of_sites, *(server.host for server in self.name_servers), self.control.host, self.runner.host]
+
+    def inventory(self) -> Mapping[str, Any]:
+        """Return what programs need to know about the running stack; scripts/inventory.py reads it."""
+        settings = self.settings
+        return {
+            "stack": settings.stack,
+            "zone": settings.names.zone,
+            "service": settings.names.service_name,
+            "sites": [site.name for site in settings.sites],
+            "name_servers": [str(address) for address in settings.name_servers],
+            "hosts": [host.describe() for host in self.hosts],
+            "keyspace": settings.database.keyspace,
+            "url": url(settings),
+        }
+
+
+def url(settings: Settings) -> str:
+    """Return the URL at which the deployer's machine reaches the service."""
+    first: SiteSettings = settings.sites[0]
+    return f"http://{settings.publish or settings.address_of('lb', first)}/item"

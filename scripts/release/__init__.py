@@ -1,0 +1,1 @@
+"""Puts application versions onto running machines."""
