@@ -1,0 +1,79 @@
+"""The root file system as a podman image: a base layer with everything Debian, a thin one with our host tools."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from scripts.image.errors import ImageError
+from scripts.image.recipe import Recipe, host_tool_files
+from scripts.image.run import need
+
+# `podman import` keeps no command; these are what makes the file system a machine.
+SETTINGS = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3", "ENV container=podman")
+LIBRARY = "usr/local/lib/evenkeel"
+COMMANDS = "usr/local/sbin"
+
+
+def image_present(reference: str) -> bool:
+    """Whether podman has the image; a tag is only given to complete images."""
+    need("podman", "podman")
+    return subprocess.run(["podman", "image", "exists", reference], check=False).returncode == 0
+
+
+def import_base(recipe: Recipe, root: Path) -> None:
+    """Import the root file system under the base reference."""
+    archive = ["tar", "-C", str(root), "--numeric-owner", "--xattrs", "--one-file-system", "-c", "."]
+    changes = [argument for setting in SETTINGS for argument in ("--change", setting)]
+    with subprocess.Popen(archive, stdout=subprocess.PIPE) as packing:
+        importing = subprocess.run(
+            ["podman", "import", "--quiet", *changes, "-", recipe.base_reference],
+            stdin=packing.stdout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if packing.returncode != 0:
+        _untag(recipe.base_reference)
+        raise ImageError(
+            "Packing the root file system with tar failed: look for space with df, then run the same again."
+        )
+    if importing.returncode != 0:
+        raise ImageError(f"podman import failed: {importing.stderr.strip().splitlines()[-1]}.")
+
+
+def add_host_tools(recipe: Recipe, folder: Path) -> None:
+    """Make the final image: the base and one layer with the host tools, as commands without `.py`."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        context = Path(name)
+        lay_out_tools(context / "layer")
+        (context / "Containerfile").write_text(f"FROM {recipe.base_reference}\nCOPY layer/ /\n")
+        command = ["podman", "build", "--quiet", "--pull=never", "--format=docker", "--tag", recipe.reference, name]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise ImageError(f"podman build of the host tools failed: {result.stderr.strip().splitlines()[-1]}.")
+
+
+def lay_out_tools(layer: Path) -> None:
+    """The host tools as they lie in the image."""
+    (layer / LIBRARY).mkdir(parents=True)
+    (layer / COMMANDS).mkdir(parents=True)
+    for source in host_tool_files():
+        target = layer / LIBRARY / source.name
+        shutil.copyfile(source, target)
+        target.chmod(0o755)
+        (layer / COMMANDS / source.stem).symlink_to(f"/{LIBRARY}/{source.name}")
+
+
+def remove_superseded(recipe: Recipe) -> None:
+    """Drop images of older recipes that no container uses; those in use stay until their hosts are replaced."""
+    command = ["podman", "images", "--format", "{{.Repository}}:{{.Tag}}"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    for reference in listing.splitlines():
+        ours = reference.startswith(("localhost/evenkeel-host:", "localhost/evenkeel-base:"))
+        if ours and reference not in {recipe.reference, recipe.base_reference}:
+            _untag(reference)
+
+
+def _untag(reference: str) -> None:
+    subprocess.run(["podman", "rmi", reference], capture_output=True, check=False)
