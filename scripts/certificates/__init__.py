@@ -1,4 +1,4 @@
 """Makes the stack's certificate authority and its hosts' certificates.
 
-Run by Pulumi as resources' create commands, so that private keys live in the stack's state, encrypted, and nowhere else.
+Run by Pulumi as create commands, so that private keys live in the stack's state, encrypted, and nowhere else.
 """
