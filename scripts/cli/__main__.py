@@ -1,0 +1,5 @@
+"""`python -m scripts.cli` is `evenkeel`."""
+
+from scripts.cli import main
+
+main()
