@@ -160,15 +160,16 @@ def read_sites(reader: Reader) -> tuple[SiteSettings, ...]:
 
 
 def read_site(reader: Reader, entry: object) -> SiteSettings:
-    """Return one site, written as a letter (its number is its place in the alphabet) or as {name, number}."""
-    if isinstance(entry, str) and re.match(r"^[a-z]$", entry):
-        return SiteSettings(entry, ord(entry) - ord("a") + 1)
-    if not isinstance(entry, dict) or set(entry) != {"name", "number"}:
-        raise reader.refuse("sites", f"{entry!r} is neither a single letter a to z nor {{name: ..., number: ...}}")
-    name = entry["name"]
-    if not isinstance(name, str) or not NAME.match(name):
+    """Return one site, written as a letter (its number is its place in the alphabet) or as name:number."""
+    text = str(entry)
+    if re.match(r"^[a-z]$", text):
+        return SiteSettings(text, ord(text) - ord("a") + 1)
+    name, colon, number = text.partition(":")
+    if not colon:
+        raise reader.refuse("sites", f"{entry!r} is neither a letter a to z nor name:number such as paris:7")
+    if not NAME.match(name):
         raise reader.refuse("sites", f"the site name {name!r} is not 1 to 16 lower-case letters and digits")
-    return SiteSettings(name, reader.check_whole("sites", f"the number of site {name}", entry["number"], 1, 50))
+    return SiteSettings(name, reader.check_whole("sites", f"the number of site {name}", number, 1, 50))
 
 
 def read_network(reader: Reader) -> IPv4Network:
