@@ -23,6 +23,8 @@ Prints {"changed": [paths], "action": "none" | "reload" | "restart" | "start"}. 
 a validator refuses, in which case nothing was changed. Uses the standard library only: it runs on every host.
 """
 
+from __future__ import annotations
+
 import grp
 import json
 import os
@@ -32,6 +34,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from typing import Any
 
 SERIAL = "@SERIAL@"
 SERIAL_NUMBER = re.compile(r"\d{9,10}(?=\s*; serial)")
@@ -43,7 +47,7 @@ class RefusedError(Exception):
     """The document cannot be applied; the message is one sentence for the person who wrote it."""
 
 
-def read(path):
+def read(path: str) -> str | None:
     """Return the text at `path`, or None where there is none."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -52,18 +56,18 @@ def read(path):
         return None
 
 
-def with_serial(content, old):
+def with_serial(content: str, old: str | None) -> str:
     """Return `content` with its serial filled in: the old one's if nothing else differs, else a newer one."""
     if SERIAL not in content:
         return content
     match = SERIAL_NUMBER.search(old or "")
     number = int(match.group()) if match else 0
-    if match and content.replace(SERIAL, match.group()) == old:
+    if match and old == content.replace(SERIAL, match.group()):
         return old
     return content.replace(SERIAL, str(max(number + 1, int(time.time()))))
 
 
-def owner_ids(owner):
+def owner_ids(owner: str) -> tuple[int, int]:
     """Return (uid, gid) of "user:group"."""
     user, _, group = owner.partition(":")
     try:
@@ -72,7 +76,7 @@ def owner_ids(owner):
         raise RefusedError(f"owner {owner} does not exist on this host: {error.args[0]}") from None
 
 
-def write(path, content, mode, owner):
+def write(path: str, content: str, mode: str, owner: str) -> None:
     """Write `content` to `path` with the given rights, on disk before the function returns."""
     uid, gid = owner_ids(owner)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -84,13 +88,13 @@ def write(path, content, mode, owner):
         os.fsync(file.fileno())
 
 
-def rights_differ(path, mode, owner):
+def rights_differ(path: str, mode: str, owner: str) -> bool:
     """Tell whether the file at `path` has other rights than it should."""
     status = os.stat(path)
     return (status.st_uid, status.st_gid) != owner_ids(owner) or status.st_mode & 0o7777 != int(mode, 8)
 
 
-def make_directories(directories):
+def make_directories(directories: list[dict[str, str]]) -> None:
     """Create the directories that are missing, parents included, and set their rights."""
     for directory in directories:
         os.makedirs(directory["path"], exist_ok=True)
@@ -98,7 +102,7 @@ def make_directories(directories):
         os.chmod(directory["path"], int(directory.get("mode", "0755"), 8))
 
 
-def stage(files):
+def stage(files: list[dict[str, str]]) -> dict[str, str]:
     """Write every file that differs beside its target; return {path: staged path}."""
     staged = {}
     for file in files:
@@ -113,12 +117,12 @@ def stage(files):
     return staged
 
 
-def fill_in(argument, staged):
+def fill_in(argument: str, staged: dict[str, str]) -> str:
     """Replace {PATH} in a command's argument by the staged copy of PATH, or PATH itself if unchanged."""
     return re.sub(r"\{(/[^}]*)\}", lambda match: staged.get(match.group(1), match.group(1)), argument)
 
 
-def validate(commands, staged):
+def validate(commands: list[list[str]], staged: dict[str, str]) -> None:
     """Run the validators on the staged files; the first that refuses raises RefusedError with its words."""
     for command in commands:
         done = subprocess.run([fill_in(part, staged) for part in command], capture_output=True, text=True, check=False)
@@ -127,32 +131,32 @@ def validate(commands, staged):
             raise RefusedError(f"{command[0]} refuses the new configuration, the old one stays: {said}")
 
 
-def move_into_place(staged):
+def move_into_place(staged: dict[str, str]) -> None:
     """Rename every staged file over its target, so that a reader sees the old or the new one, never half."""
     for path, new in staged.items():
         os.replace(new, path)
     discard(staged)
 
 
-def discard(staged):
+def discard(staged: dict[str, str]) -> None:
     """Remove what staging left: the directories, and after a refusal the files in them."""
     for directory in {os.path.dirname(new) for new in staged.values()}:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def run(command):
+def run(command: list[str]) -> None:
     """Run a command that must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RefusedError(f"`{' '.join(command)}` failed: {' '.join((done.stderr + done.stdout).split())[-800:]}")
 
 
-def is_active(unit):
+def is_active(unit: str) -> bool:
     """Tell whether systemd has the unit running."""
     return subprocess.run(["systemctl", "is-active", "--quiet", unit], check=False).returncode == 0
 
 
-def choose_action(document, changed):
+def choose_action(document: dict[str, Any], changed: list[str]) -> str:
     """Decide what has to happen to the services: none, start, reload or restart."""
     units = document.get("enable", [])
     if units and not all(is_active(unit) for unit in units):
@@ -164,7 +168,7 @@ def choose_action(document, changed):
     return "reload" if document.get("reload") else "none"
 
 
-def act(document, action):
+def act(document: dict[str, Any], action: str) -> None:
     """Do `action`: bring the role's services to the new configuration."""
     units = document.get("enable", [])
     if units:
@@ -178,12 +182,12 @@ def act(document, action):
         run(document["reload"])
 
 
-def pending_path(role):
+def pending_path(role: str) -> str:
     """Return the note that says which of the role's changed files no service has taken up yet."""
     return f"{PENDING}-{role}.json"
 
 
-def remember(role, changed):
+def remember(role: str, changed: Iterable[str]) -> list[str]:
     """Write down what changed before the services are told, so that a kill in between is made good next time."""
     os.makedirs(os.path.dirname(PENDING), exist_ok=True)
     earlier = json.loads(read(pending_path(role)) or "[]")
@@ -193,7 +197,7 @@ def remember(role, changed):
     return together
 
 
-def apply(document):
+def apply(document: dict[str, Any]) -> dict[str, Any]:
     """Apply the whole document; return what was done."""
     role = document["role"]
     make_directories(document.get("directories", []))
@@ -219,7 +223,7 @@ def apply(document):
     return {"changed": sorted(staged), "action": action}
 
 
-def main():
+def main() -> None:
     """Read the document, apply it, print the result."""
     try:
         print(json.dumps(apply(json.load(sys.stdin))))

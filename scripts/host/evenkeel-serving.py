@@ -7,14 +7,17 @@ NAME is resolved as any client of this host would; each ADDRESS (a load balancer
 header. Says every ten seconds what is still missing; exits 1 with one sentence after SECONDS. Standard library only.
 """
 
+from __future__ import annotations
+
 import http.client
 import json
 import socket
 import sys
 import time
+from collections.abc import Sequence
 
 
-def status(address, host, path):
+def status(address: str, host: str, path: str) -> int | str:
     """Return the HTTP status that `address` gives for `path`, or a word for what went wrong."""
     connection = http.client.HTTPConnection(address, 80, timeout=5)
     try:
@@ -26,19 +29,19 @@ def status(address, host, path):
         connection.close()
 
 
-def missing(path, name, addresses):
+def missing(path: str, name: str, addresses: Sequence[str]) -> dict[str, int | str]:
     """Return what does not serve yet: {who: what it said}."""
     asked = {address: status(address, name, path) for address in addresses}
     try:
-        resolved = {entry[4][0] for entry in socket.getaddrinfo(name, 80, socket.AF_INET, socket.SOCK_STREAM)}
+        resolved = {str(entry[4][0]) for entry in socket.getaddrinfo(name, 80, socket.AF_INET, socket.SOCK_STREAM)}
     except socket.gaierror as error:
-        asked[name] = error.strerror
+        asked[name] = error.strerror or "cannot be resolved"
     else:
         asked[name] = 200 if resolved == set(addresses) else f"resolves to {', '.join(sorted(resolved))}"
     return {who: said for who, said in asked.items() if said != 200}
 
 
-def main(seconds, path, name, *addresses):
+def main(seconds: str, path: str, name: str, *addresses: str) -> None:
     """Poll until nothing is missing."""
     begin = time.monotonic()
     said = begin

@@ -15,6 +15,8 @@ prepared yet, and alive is enough.
 A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `slot.json` says what it is. Standard library only.
 """
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import json
@@ -26,6 +28,8 @@ import tarfile
 import tempfile
 import time
 import tomllib
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 ROOT = "/srv/app"
 SLOTS = ("blue", "green")
@@ -33,38 +37,39 @@ ENVIRONMENT = "/etc/evenkeel/app-{slot}.env"
 CHUNK = 1 << 20
 
 
-def fail(sentence):
+def fail(sentence: str) -> NoReturn:
     """End with one sentence that names this host."""
     sys.exit(f"evenkeel-slot on {os.uname().nodename}: {sentence}")
 
 
-def described(slot):
+def described(slot: str) -> dict[str, Any] | None:
     """Return slot.json's content, or None where the slot is empty."""
     try:
         with open(f"{ROOT}/{slot}/slot.json", encoding="utf-8") as file:
-            return json.load(file)
+            facts: dict[str, Any] = json.load(file)
+            return facts
     except FileNotFoundError:
         return None
 
 
-def unit(slot):
+def unit(slot: str) -> str:
     """Return the slot's systemd unit."""
     return f"app@{slot}.service"
 
 
-def is_active(slot):
+def is_active(slot: str) -> bool:
     """Tell whether the slot's unit runs."""
     return subprocess.run(["systemctl", "is-active", "--quiet", unit(slot)], check=False).returncode == 0
 
 
-def environment(slot):
+def environment(slot: str) -> dict[str, str]:
     """Return the slot's environment file as a dictionary."""
     with open(ENVIRONMENT.format(slot=slot), encoding="utf-8") as file:
         pairs = (line.strip().partition("=") for line in file if "=" in line and not line.startswith("#"))
         return {key: value for key, _, value in pairs}
 
 
-def receive(target, sha256):
+def receive(target: str, sha256: str) -> None:
     """Copy standard input to `target`; fail if its digest is not `sha256`."""
     digest = hashlib.sha256()
     with open(target, "wb") as file:
@@ -75,7 +80,7 @@ def receive(target, sha256):
         fail(f"the artifact's sha256 is {digest.hexdigest()}, expected {sha256}; nothing was changed")
 
 
-def unpack(archive, target):
+def unpack(archive: str, target: str) -> None:
     """Unpack `archive` into `target`, refusing anything that would land outside it."""
     base = os.path.realpath(target)
     with tarfile.open(archive, "r:gz") as tar:
@@ -91,16 +96,16 @@ def unpack(archive, target):
         tar.extractall(base)  # noqa: S202 - every member was checked above
 
 
-def manifest_of(directory):
+def manifest_of(directory: str) -> dict[str, Any]:
     """Return the artifact's manifest."""
     try:
         with open(f"{directory}/evenkeel.toml", "rb") as file:
             return tomllib.load(file)
     except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
-        return fail(f"the artifact's evenkeel.toml cannot be read: {error}; nothing was changed")
+        fail(f"the artifact's evenkeel.toml cannot be read: {error}; nothing was changed")
 
 
-def install(slot, sha256):
+def install(slot: str, sha256: str) -> None:
     """Put the artifact on standard input into the slot."""
     known = described(slot)
     if known and known["sha256"] == sha256:
@@ -122,7 +127,7 @@ def install(slot, sha256):
     print(json.dumps({"slot": slot, "version": manifest["version"], "changed": True}))
 
 
-def replace(home, tree):
+def replace(home: str, tree: str) -> None:
     """Put the unpacked tree in the place of the slot's current one."""
     if os.path.exists(f"{home}/slot.json"):
         os.unlink(f"{home}/slot.json")
@@ -130,7 +135,7 @@ def replace(home, tree):
     os.rename(tree, f"{home}/current")
 
 
-def describe(home, manifest, sha256):
+def describe(home: str, manifest: dict[str, Any], sha256: str) -> None:
     """Write slot.json, the last act of an installation: without it the slot counts as empty."""
     facts = {key: manifest[key] for key in ("name", "version", "start")}
     facts |= {"sha256": sha256, "http": manifest.get("http", {}), "limits": manifest.get("limits", {})}
@@ -141,7 +146,7 @@ def describe(home, manifest, sha256):
     os.replace(f"{home}/slot.json.new", f"{home}/slot.json")
 
 
-def answers(address, path):
+def answers(address: str, path: str) -> bool:
     """Tell whether `address` ("host:port") answers a GET of `path` with 200 within a second."""
     connection = http.client.HTTPConnection(address, timeout=1)
     try:
@@ -153,7 +158,7 @@ def answers(address, path):
         connection.close()
 
 
-def start(slot, peers):
+def start(slot: str, peers: Sequence[str]) -> None:
     """Start the slot and wait until it may count as started."""
     facts = described(slot) or fail(f"slot {slot} is empty; install a version first")
     limit = float(facts["limits"].get("start_seconds", 60))
@@ -169,7 +174,7 @@ def start(slot, peers):
     print(json.dumps({"slot": slot, "version": facts["version"], "waited_for": "ready" if serving else "alive"}))
 
 
-def wait_until(slot, path, limit, word):
+def wait_until(slot: str, path: str, limit: float, word: str) -> None:
     """Poll the slot until it answers; fail with its last log lines if it does not in `limit` seconds."""
     address = f"127.0.0.1:{environment(slot)['PORT']}"
     end = time.monotonic() + limit
@@ -181,26 +186,28 @@ def wait_until(slot, path, limit, word):
         time.sleep(0.2)
 
 
-def last_words(slot):
+def last_words(slot: str) -> str:
     """Return the last lines that the slot's program wrote."""
     done = subprocess.run(
         ["journalctl", "-u", unit(slot), "-n", "5", "-o", "cat", "--no-pager"],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return " | ".join(done.stdout.split("\n"))[-600:]
 
 
-def stop(slot):
+def stop(slot: str) -> None:
     """Stop the slot gracefully and keep it stopped over a reboot."""
     subprocess.run(["systemctl", "disable", "--now", "--quiet", unit(slot)], check=True)
 
 
-def show():
+def show() -> None:
     """Print both slots' content and state."""
     print(json.dumps({slot: {"installed": described(slot), "active": is_active(slot)} for slot in SLOTS}))
 
 
-def become(slot):
+def become(slot: str) -> None:
     """Replace this process by the slot's start command."""
     facts = described(slot) or fail(f"slot {slot} is empty; install a version first")
     os.chdir(f"{ROOT}/{slot}/current")
@@ -215,7 +222,7 @@ def become(slot):
         fail(f"slot {slot}: its start command {argv[0]!r} cannot be run: {error.strerror}")
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Do what the command line asks."""
     if len(arguments) > 1 and arguments[1] not in SLOTS:
         fail(f"slot {arguments[1]!r} is not one of {', '.join(SLOTS)}")

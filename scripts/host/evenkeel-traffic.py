@@ -11,6 +11,8 @@ Every change is saved before the command returns, in HAProxy's own server-state 
 reboot routes as before. Source of the format and of the commands: HAProxy 2.6 management guide, 9.3.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import json
@@ -18,6 +20,7 @@ import os
 import re
 import socket
 import sys
+from typing import Any
 
 SOCKET = "/run/haproxy/admin.sock"
 STATE_FILE = "/var/lib/haproxy/state/servers"
@@ -28,7 +31,7 @@ MAINTENANCE = 0x01 | 0x04 | 0x20  # forced by the socket, by the configuration, 
 DRAIN = 0x08
 
 
-def ask(command):
+def ask(command: str) -> str:
     """Send one command to HAProxy and return its answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(5)
@@ -43,14 +46,14 @@ def ask(command):
     return answer.decode().strip()
 
 
-def state_of(admin_state):
+def state_of(admin_state: int) -> str:
     """Return HAProxy's administrative bits as one of STATES."""
     if admin_state & MAINTENANCE:
         return "maint"
     return "drain" if admin_state & DRAIN else "ready"
 
 
-def servers():
+def servers() -> dict[str, dict[str, Any]]:
     """Return {server: {"state", "weight", "up"}} of the application backend."""
     lines = ask(f"show servers state {BACKEND}").splitlines()
     fields = lines[1].lstrip("# ").split()
@@ -65,13 +68,13 @@ def servers():
     }
 
 
-def counters():
+def counters() -> list[dict[str, str]]:
     """Return HAProxy's statistics as a list of {field: text}, without empty fields."""
     table = csv.DictReader(io.StringIO(ask("show stat").lstrip("# ")))
     return [{key: value for key, value in row.items() if key and value} for row in table]
 
 
-def save():
+def save() -> None:
     """Write the state file: beside it first, then renamed over it."""
     content = ask("show servers state") + "\n"
     os.makedirs(os.path.dirname(STATE_FILE), exist_ok=True)
@@ -82,7 +85,7 @@ def save():
     os.replace(STATE_FILE + ".new", STATE_FILE)
 
 
-def change(server, state, weight):
+def change(server: str, state: str, weight: str | None) -> None:
     """Set a server's state, and its weight if given, then save."""
     if not NAME.match(server) or server not in servers():
         sys.exit(f"evenkeel-traffic: no server {server!r} here; there are: {', '.join(sorted(servers()))}")
@@ -96,13 +99,13 @@ def change(server, state, weight):
     save()
 
 
-def refuse(answer):
+def refuse(answer: str) -> None:
     """End the program with HAProxy's words if it said anything: it is silent when it agrees."""
     if answer:
         sys.exit(f"evenkeel-traffic: HAProxy refuses: {answer}")
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Do what the command line asks."""
     match arguments:
         case ["show"]:
