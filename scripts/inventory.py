@@ -31,7 +31,7 @@ from scripts.ssh import Login
 PROJECT = "evenkeel"
 DEFAULT_STACK = "dev"
 ROOT = Path(__file__).resolve().parents[1]
-STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+STACK_NAME = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,100}")
 PULUMI_SECONDS = 60.0
 
 
@@ -179,7 +179,7 @@ def keep(inventory: Inventory, outputs: Mapping[str, Any], stamp: str | None) ->
     known_hosts = "".join(f"{host.address} {host.host_key}\n" for host in inventory.hosts)
     public = {name: outputs.get(name) for name in ("inventory", "version", "url")}
     write_private(inventory.known_hosts_file, known_hosts)
-    write_private(inventory.key_file, inventory.deploy_key.rstrip("\n") + "\n")
+    write_private(inventory.key_file, inventory.deploy_key)
     write_private(inventory.directory / "inventory.json", json.dumps({"stamp": stamp, "outputs": public}, indent=1))
 
 
@@ -251,7 +251,7 @@ def parse_outputs(outputs: Mapping[str, Any], stack: str, directory: Path) -> In
             name_servers=tuple(seen["name_servers"]),
             hosts=tuple(parse_host(host) for host in seen["hosts"]),
             directory=directory,
-            deploy_key=str(outputs["deploy_key"]),
+            deploy_key=str(outputs["deploy_key"]).strip() + "\n",
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InventoryError(

@@ -1,0 +1,108 @@
+"""scripts/ssh.py against an SSH server on loopback."""
+
+import dataclasses
+import socket
+import time
+
+import pytest
+
+from scripts import ssh
+
+
+def test_a_command_s_output_status_and_input_pass_through(login):
+    result = ssh.run(login, ["sh", "-c", "cat; echo oops >&2; exit 3"], stdin="héllo\n", check=False)
+    assert result == ssh.Result("héllo\n", "oops\n", 3)
+    assert not result.ok
+
+
+def test_arguments_arrive_as_they_are(login):
+    words = ["two words", "$HOME", "'", '"', "a;b", "*", ""]
+    assert ssh.run(login, ["printf", "%s\\n", *words]).stdout.splitlines() == words
+
+
+def test_one_string_is_read_by_the_remote_shell(login):
+    assert ssh.run(login, "echo a b | wc -w").stdout.strip() == "2"
+
+
+def test_a_failed_command_raises_with_its_last_words(login):
+    with pytest.raises(ssh.CommandError, match=r"lb-a: «.*» ended with status 4: no such thing") as caught:
+        ssh.run(login, "echo first >&2; echo no such thing >&2; exit 4")
+    assert caught.value.result.exit_status == 4
+
+
+def test_megabytes_pass_in_both_directions_at_once(login):
+    blob = bytes(range(33, 127)) * 40_000
+    assert ssh.run(login, "cat", stdin=blob).stdout.encode() == blob
+
+
+def test_a_command_that_ignores_its_input_is_no_error(login):
+    assert ssh.run(login, "echo done", stdin=b"x" * 5_000_000).stdout == "done\n"
+
+
+def test_a_command_that_takes_too_long_is_ended_on_the_host_too(login, tmp_path):
+    witness = tmp_path / "witness"
+    begin = time.monotonic()
+    with pytest.raises(ssh.DeadlineError, match=r"lb-a: .*0.5 s"):
+        ssh.run(login, f"sleep 2; touch {witness}", timeout=0.5)
+    assert time.monotonic() - begin < 2
+    time.sleep(2)
+    assert not witness.exists()
+
+
+def test_another_host_key_is_refused_before_anything_is_sent(login, other_key, tmp_path):
+    wrong = dataclasses.replace(login, host_key=other_key[1])
+    with pytest.raises(ssh.HostKeyError, match="another host key than the one pinned"):
+        ssh.run(wrong, ["touch", str(tmp_path / "touched")])
+    assert not (tmp_path / "touched").exists()
+
+
+def test_another_deploy_key_is_refused_by_the_host(login, other_key):
+    with pytest.raises(ssh.LoginError, match="does not accept the stack's deploy key for root"):
+        ssh.run(dataclasses.replace(login, private_key=other_key[0]), ["true"])
+
+
+def test_a_closed_port_is_said_to_refuse(login):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(ssh.UnreachableError, match=r"no SSH at 127\.0\.0\.1: connection refused"):
+        ssh.run(dataclasses.replace(login, port=port), ["true"])
+
+
+def test_a_machine_that_accepts_but_says_nothing_is_given_up(login):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begin = time.monotonic()
+        with pytest.raises(ssh.UnreachableError):
+            ssh.run(dataclasses.replace(login, port=silent.getsockname()[1]), ["true"], connect_timeout=0.5)
+    assert time.monotonic() - begin < 3
+
+
+def test_a_connection_cut_in_the_middle_is_unreachable_not_success(login, sshd):
+    with ssh.Session(login) as session:
+        session.run("true")
+        sshd.drop()
+        with pytest.raises(ssh.UnreachableError, match="the connection broke"):
+            session.run("true")
+
+
+def test_a_broken_deploy_key_never_shows_in_the_message(login):
+    with pytest.raises(ssh.SshError, match="not an OpenSSH ed25519 private key") as caught:
+        ssh.run(dataclasses.replace(login, private_key="-----BEGIN SECRET"), ["true"])
+    assert "SECRET" not in str(caught.value)
+    assert "BEGIN" not in repr(login)
+
+
+def test_many_hosts_are_asked_at_the_same_time_and_one_failure_stays_its_own(login, other_key):
+    logins = [dataclasses.replace(login, name=f"host-{number}") for number in range(8)]
+    logins[3] = dataclasses.replace(logins[3], host_key=other_key[1])
+    begin = time.monotonic()
+    answers = ssh.run_everywhere(logins, "sleep 1; echo here")
+    assert time.monotonic() - begin < 5
+    assert isinstance(answers["host-3"], ssh.HostKeyError)
+    assert [answers[f"host-{number}"].stdout for number in range(8) if number != 3] == ["here\n"] * 7
+
+
+def test_a_file_put_is_the_file_got_with_its_mode(login, tmp_path):
+    with ssh.Session(login) as session:
+        session.put("text with ünïcode\n", str(tmp_path / "a file"), 0o640)
+        assert session.get(str(tmp_path / "a file")) == "text with ünïcode\n"
+    assert (tmp_path / "a file").stat().st_mode & 0o777 == 0o640
