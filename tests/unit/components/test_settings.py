@@ -1,0 +1,143 @@
+"""Every config value is checked once, and a bad one is refused by its name in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from components.config_reader import SettingsError
+from components.settings import KEYS, Settings, load
+
+ROOT = Path(__file__).parents[3]
+SCHEMA: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+
+
+class NoCalls(pulumi.runtime.Mocks):
+    """Settings make no resources and ask nothing."""
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        raise AssertionError(args.name)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(args.token)
+
+
+def as_config(value: object) -> str:
+    """Return a value as Pulumi hands it to a program."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+@pytest.fixture
+def load_with(project: Path) -> Callable[..., Settings]:
+    """Load the settings from Pulumi.yaml's defaults with some values changed; None removes one."""
+    pulumi.runtime.set_mocks(NoCalls(), project="evenkeel", stack="dev", preview=False)
+
+    def load_changed(**changes: object) -> Settings:
+        values = {key: entry["default"] for key, entry in SCHEMA.items()} | changes
+        given = {f"evenkeel:{key}": as_config(value) for key, value in values.items() if value is not None}
+        pulumi.runtime.set_all_config(given)
+        return load(project)
+
+    return load_changed
+
+
+def test_the_defaults_describe_four_sites(load_with: Callable[..., Settings]) -> None:
+    settings = load_with()
+    assert [site.name for site in settings.sites] == ["a", "b", "c", "d"]
+    assert settings.names.service_name == "test.evenkeel.test"
+    assert settings.artifact.manifest.version == "1.0.0"
+    assert settings.sizes["db"].memory_mb == 1024
+    assert settings.prefix == "evenkeel-dev"
+
+
+def test_every_key_that_is_read_is_declared_with_type_default_and_description() -> None:
+    assert set(SCHEMA) == set(KEYS)
+    assert all({"type", "default", "description"} <= set(entry) for entry in SCHEMA.values())
+
+
+def test_sites_may_be_words_with_numbers(load_with: Callable[..., Settings]) -> None:
+    settings = load_with(sites=["paris:7", "rome:9"], replicationFactor=2)
+    assert str(settings.addresses["lb-paris"]) == "10.77.0.44"
+
+
+def test_a_size_changes_only_what_it_names(load_with: Callable[..., Settings]) -> None:
+    settings = load_with(sizes={"db": {"memoryMb": 2048}})
+    assert (settings.sizes["db"].vcpus, settings.sizes["db"].memory_mb) == (1, 2048)
+
+
+def test_nothing_is_published_where_the_config_says_none(load_with: Callable[..., Settings]) -> None:
+    assert load_with(publish="none").publish == ""
+
+
+BAD = [
+    ({"sites": ["a"]}, "config evenkeel:sites: names 1 site(s); zero downtime needs at least two"),
+    ({"sites": ["a", "a"]}, "config evenkeel:sites: name a is used by more than one site"),
+    ({"sites": ["a", "paris:1"]}, "config evenkeel:sites: number 1 is used by more than one site"),
+    ({"sites": "a"}, "config evenkeel:sites: 'a' is not a list of sites such as [a, b, c, d]"),
+    ({"sites": ["A", "b"]}, "config evenkeel:sites: 'A' is neither a letter a to z nor name:number"),
+    ({"sites": ["a b:3", "b"]}, "config evenkeel:sites: the site name 'a b' is not 1 to 16 lower-case"),
+    ({"sites": ["paris:many", "b"]}, "config evenkeel:sites: the number of site paris is 'many', which is not"),
+    ({"sites": ["paris:51", "b"]}, "config evenkeel:sites: the number of site paris is 51, outside 1 to 50"),
+    ({"addresses": {"lb-x": "10.77.0.99"}}, "config evenkeel:addresses: 'lb-x' is no host of this stack"),
+    ({"addresses": {"lb-a": "10.77.0.24"}}, "config evenkeel:addresses: lb-a and lb-b both have the address"),
+    ({"addresses": ["10.77.0.24"]}, "config evenkeel:addresses: '[\"10.77.0.24\"]' is not a map of host to address"),
+    ({"network": "10.77.0.0"}, "config evenkeel:network: 10.77.0.0 must be between a /8 and a /24"),
+    ({"network": "10.77.0.9/24"}, "config evenkeel:network: '10.77.0.9/24' is not an IPv4 network"),
+    ({"replicationFactor": "three"}, "config evenkeel:replicationFactor: replicationFactor is 'three', which is not"),
+    ({"replicationFactor": 5}, "config evenkeel:replicationFactor: is 5, but there are only 4 sites; set it to 4"),
+    ({"maxConnections": 1.5}, "config evenkeel:maxConnections: maxConnections is '1.5', which is not a whole number"),
+    ({"maxConnections": 0}, "config evenkeel:maxConnections: maxConnections is 0, outside 10 to 100000"),
+    ({"substrate": "clouds"}, "config evenkeel:substrate: 'clouds' is not one of: containers"),
+    ({"publish": "8080"}, "config evenkeel:publish: '8080' is not ADDRESS:PORT"),
+    ({"publish": "127.0.0.1:99999"}, "config evenkeel:publish: the port is 99999, outside 1 to 65535"),
+    ({"zone": "Not A Zone"}, "config evenkeel:zone: 'Not A Zone' is not a DNS zone"),
+    ({"service": "a.b"}, "config evenkeel:service: 'a.b' is not a single DNS label"),
+    ({"keyspace": "Evil; DROP"}, "config evenkeel:keyspace: 'Evil; DROP' is not a lower-case keyspace name"),
+    ({"sizes": {"cache": {}}}, "config evenkeel:sizes: names the role 'cache'; the roles are lb, app"),
+    ({"sizes": {"db": {"ram": 1}}}, "config evenkeel:sizes: the size of db may have vcpus and memoryMb, not"),
+    ({"sizes": {"db": {"vcpus": "two"}}}, "config evenkeel:sizes: vcpus of db is 'two', which is not a number"),
+    ({"sizes": {"db": {"memoryMb": 1}}}, "config evenkeel:sizes: memoryMb of db is 1, outside 64 to"),
+    ({"version": "one"}, "config evenkeel:version: 'one' is not a version such as 1.0.0"),
+    ({"version": "9.9.9"}, "config evenkeel:version: 9.9.9 cannot be used: there is no file"),
+    ({"artifact": "artifacts/fixed.tar.gz"}, "config evenkeel:artifact: 'artifacts/fixed.tar.gz' has no {version}"),
+    ({"maxConections": 10}, "config evenkeel:maxConections: there is no such key; did you mean maxConnections?"),
+    ({"zone": None}, "config evenkeel:zone: is missing; set it with `pulumi config set zone VALUE`"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BAD)
+def test_a_bad_value_is_refused_by_name(
+    load_with: Callable[..., Settings], changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_with(**changes)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_artifact_that_is_not_what_its_sha256_says_is_refused(
+    load_with: Callable[..., Settings], project: Path
+) -> None:
+    with (project / "artifacts" / "item-service-1.0.0.tar.gz").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(SettingsError, match="config evenkeel:version: 1.0.0 cannot be used: .*sha256"):
+        load_with()
+
+
+def test_an_artifact_of_another_version_than_its_name_is_refused(
+    load_with: Callable[..., Settings], project: Path
+) -> None:
+    artifacts = project / "artifacts"
+    (artifacts / "item-service-1.0.0.tar.gz").rename(artifacts / "item-service-1.0.1.tar.gz")
+    sidecar = (artifacts / "item-service-1.0.0.tar.gz.sha256").read_text()
+    (artifacts / "item-service-1.0.1.tar.gz.sha256").write_text(sidecar.replace("1.0.0", "1.0.1"))
+    with pytest.raises(SettingsError, match=r"is 1\.0\.1, but the manifest in .* says 1\.0\.0; pack it again"):
+        load_with(version="1.0.1")
