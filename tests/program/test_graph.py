@@ -1,0 +1,182 @@
+"""The program's graph: which resources there are, in which order they are registered, and what they carry.
+
+The order in which Pulumi's test monitor sees registrations is the order in which an update makes things: a resource
+is registered when everything it waits for is there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SECRETS = '{"private": "PRIVATE", "public": "ssh-ed25519 AAAA", "base64": "QkFTRQ==", "password": "PASSWORD"}'
+CERTIFICATE = '{"private": "PRIVATE", "certificate": "CERTIFICATE"}'
+
+
+@dataclass
+class Recorder(pulumi.runtime.Mocks):
+    """Records every registration; commands that make keys get keys, others what their program would print."""
+
+    seen: list[pulumi.runtime.MockResourceArgs] = field(default_factory=list)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.seen.append(args)
+        create = str(args.inputs.get("create", ""))
+        printed = {"scripts.keys": SECRETS, "scripts.certificates": CERTIFICATE}
+        stdout = next((text for program, text in printed.items() if program in create), f'{{"id": "{args.name}"}}')
+        return f"{args.name}-id", args.inputs | {"stdout": stdout}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {"stdout": "localhost/evenkeel-host:0123456789ab", "stderr": ""}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the program registered: commands by name with their inputs, all names in order, and the inventory."""
+
+    commands: dict[str, dict[str, Any]]
+    order: list[str]
+    inventory: dict[str, Any]
+
+    def named(self, pattern: str) -> list[str]:
+        return [name for name in self.order if re.fullmatch(pattern, name)]
+
+    def before(self, first: str, second: str) -> bool:
+        return self.order.index(first) < self.order.index(second)
+
+
+def run_program(project: Path, **changes: object) -> Graph:
+    """Run settings and topology on Pulumi.yaml's defaults with some values changed."""
+    from components.settings import load
+    from components.topology import Topology
+
+    recorder = Recorder()
+    pulumi.runtime.set_mocks(recorder, project="evenkeel", stack="dev", preview=False)
+    schema = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    values = {key: entry["default"] for key, entry in schema.items()} | changes
+    pulumi.runtime.set_all_config(
+        {f"evenkeel:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    )
+    inventory: list[dict[str, Any]] = []
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[None]:
+        topology = Topology("evenkeel", load(project))
+        return pulumi.Output.from_input(topology.inventory()).apply(inventory.append)
+
+    program()
+    commands = {args.name: args.inputs for args in recorder.seen if args.typ.startswith("command:")}
+    return Graph(commands, list(commands), inventory[0])
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    from tests.conftest import write_artifact
+
+    project = tmp_path_factory.mktemp("project")
+    write_artifact(project / "artifacts", "1.0.0")
+    return run_program(project)
+
+
+def test_four_sites_have_sixteen_machines_each_with_its_own_host_key(graph: Graph) -> None:
+    machines = graph.named(r".*-machine")
+    assert len(machines) == 16
+    assert {name.replace("-machine", "-host-key") for name in machines} == set(graph.named(r".*-host-key"))
+
+
+def test_the_machine_is_checked_before_anything_is_made_on_it(graph: Graph) -> None:
+    assert graph.before("containers-check", "containers-network")
+    assert all(graph.before("containers-network", machine) for machine in graph.named(r".*-machine"))
+
+
+@pytest.mark.parametrize(("earlier", "later"), [("a", "b"), ("b", "c"), ("c", "d")])
+def test_a_site_is_begun_only_when_the_one_before_it_is_complete(graph: Graph, earlier: str, later: str) -> None:
+    of_earlier = graph.named(rf"(lb|app|db)-{earlier}-.*")
+    of_later = graph.named(rf"(lb|app|db)-{later}-.*")
+    assert {f"db-{earlier}-node", f"app-{earlier}-version", f"lb-{earlier}-config"} <= set(of_earlier)
+    assert max(map(graph.order.index, of_earlier)) < min(map(graph.order.index, of_later))
+
+
+def test_the_database_is_prepared_when_the_ring_is_whole_and_the_service_is_seen_last(graph: Graph) -> None:
+    assert all(graph.before(node, "database-prepared") for node in graph.named(r"db-.-node"))
+    assert graph.order[-1] == "serving"
+
+
+def test_every_connection_pins_a_host_key_and_logs_in_by_key(graph: Graph) -> None:
+    connections = [inputs["connection"]["value"] for inputs in graph.commands.values() if "connection" in inputs]
+    assert len(connections) == 4 * 3 + 2 + 3
+    assert all(each["hostKey"] == "ssh-ed25519 AAAA" and each["privateKey"] == "PRIVATE" for each in connections)
+
+
+def test_every_load_balancer_declares_both_slots_of_every_server_its_own_first(graph: Graph) -> None:
+    for site in "abcd":
+        servers = re.findall(r"^    server (\S+) (\S+)", haproxy(graph, site), re.M)
+        assert sorted(name for name, _ in servers) == sorted(f"{s}-{slot}" for s in "abcd" for slot in ("blue", "green"))
+        assert servers[0][0] == f"{site}-blue"
+        assert len({address for _, address in servers}) == 8
+
+
+def test_only_the_first_site_is_published(graph: Graph) -> None:
+    published = {name: inputs["triggers"][0]["publish"] for name, inputs in graph.commands.items() if "-machine" in name}
+    assert [name for name, ports in published.items() if ports] == ["lb-a-machine"]
+
+
+def test_the_databases_data_outlives_its_machine(graph: Graph) -> None:
+    specification = graph.commands["db-b-machine"]["triggers"][0]
+    assert specification["volumes"] == {"evenkeel-dev-db-b-data": "/var/lib/cassandra"}
+
+
+def test_nothing_a_person_can_see_holds_a_key(graph: Graph) -> None:
+    for name, inputs in graph.commands.items():
+        visible = json.dumps([inputs.get("triggers"), inputs.get("create"), inputs.get("delete")])
+        assert "PRIVATE" not in visible, name
+        assert "PASSWORD" not in visible, name
+
+
+def test_commands_hold_no_path_of_this_machine(graph: Graph) -> None:
+    assert all(str(ROOT) not in json.dumps(inputs) for inputs in graph.commands.values())
+
+
+def test_the_inventory_lists_every_host_with_address_and_key(graph: Graph) -> None:
+    hosts = graph.inventory["hosts"]
+    assert len({host["address"] for host in hosts}) == 16
+    assert all(host["host_key"].startswith("ssh-ed25519 ") for host in hosts)
+    assert graph.inventory["service"] == "test.evenkeel.test"
+    assert graph.inventory["url"] == "http://127.0.0.1:8080/item"
+
+
+def haproxy(graph: Graph, site: str) -> str:
+    """Return the text of a load balancer's haproxy.cfg."""
+    files = json.loads(graph.commands[f"lb-{site}-config"]["stdin"])["files"]
+    return next(str(file["content"]) for file in files if file["path"].endswith("haproxy.cfg"))
+
+
+def test_one_changed_value_changes_only_the_load_balancers(graph: Graph, project: Path) -> None:
+    changed = run_program(project, maxConnections=1234)
+    artifact = re.compile(r"[0-9a-f]{64}")  # the two projects' artifacts differ in their tar's times
+
+    def plain(inputs: dict[str, Any]) -> str:
+        return artifact.sub("SHA", json.dumps(inputs, sort_keys=True)).replace(str(project), "")
+
+    differing = [name for name in graph.commands if plain(graph.commands[name]) != plain(changed.commands[name])]
+    differing = [name for name in differing if not name.endswith("-version")]
+    assert differing == [f"lb-{site}-config" for site in "abcd"]
+
+
+def test_a_removed_site_leaves_the_others_machines_alone(graph: Graph, project: Path) -> None:
+    fewer = run_program(project, sites=["a", "c", "d"])
+    for name in fewer.named(r".*-machine"):
+        assert fewer.commands[name] == graph.commands[name]
+
+
+def test_two_sites_are_enough(project: Path) -> None:
+    pair = run_program(project, sites=["a", "b"], replicationFactor=2)
+    assert len(pair.named(r".*-machine")) == 10
