@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Print what this machine is doing now, as one JSON object on standard output.
 
-Runs on the hosts (standard library only) and changes nothing, but for the small cache of Cassandra's ring.
-Every machine reports its units, memory and load; the rest depends on what is there:
+Runs on the hosts (standard library only) and changes nothing. Every machine reports its units, memory and load; the
+rest depends on what is there:
 
 - `app`:  both slots: installed version, unit, what /health, /ready and /version answer (HAProxy is not asked);
 - `lb`:   HAProxy's servers as it sees them itself;
@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import http.client
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -38,11 +36,7 @@ UNITS = ("haproxy", "named", "cassandra", "app@blue", "app@green", "ssh")
 SLOT_PORTS = {"blue": 8001, "green": 8002}
 SLOTS = Path("/srv/app")
 SLOT_ENVIRONMENT = Path("/etc/evenkeel")
-RING_CACHE = Path("/run/evenkeel/ring.json")
-RING_FRESH = 3.0  # seconds a reading of the ring is used without a new one
-RING_PATIENCE = 1.5  # seconds a caller waits for a new reading when an older one is there
-RING_USABLE = 20.0  # seconds after which an older reading is worth nothing and the caller waits
-RING_DEADLINE = 20.0  # seconds nodetool may take
+RING_DEADLINE = 22.0  # seconds; evenkeel-ring's own limit comes first
 HTTP_DEADLINE = 1.5
 
 
@@ -227,75 +221,9 @@ def read_server(row: dict[str, str]) -> Facts:
 
 
 def read_ring() -> Facts:
-    """The ring as this node sees it: {"nodes": [...], "age": s}.
-
-    nodetool starts a JVM, a second or more of this machine's processor. So a reading is kept for a few seconds; when
-    it is older, a detached process makes a new one (one at a time) and the caller waits for it a moment only.
-    """
-    facts = cached_ring()
-    if facts is None or facts["age"] > RING_FRESH:
-        start_ring_reader()
-        usable = facts is not None and facts["age"] <= RING_USABLE
-        facts = wait_for_ring(RING_PATIENCE if usable else RING_DEADLINE) or facts
-    return facts or {"error": f"nodetool did not answer within {RING_DEADLINE:g} s"}
-
-
-def cached_ring() -> Facts | None:
-    """The last reading with its age in seconds, or None."""
-    try:
-        facts: Facts = json.loads(RING_CACHE.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    facts["age"] = round(max(time.time() - facts.pop("read_at"), 0.0), 1)
-    return facts
-
-
-def start_ring_reader() -> None:
-    """Start this program again, detached, to read the ring."""
-    subprocess.Popen(
-        [sys.executable, __file__, "--read-ring"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def wait_for_ring(patience: float) -> Facts | None:
-    """A fresh reading as soon as there is one; None when patience (seconds) runs out."""
-    give_up = time.monotonic() + patience
-    while time.monotonic() < give_up:
-        time.sleep(0.05)
-        facts = cached_ring()
-        if facts is not None and facts["age"] <= RING_FRESH:
-            return facts
-    return None
-
-
-def refresh_ring() -> None:
-    """Ask nodetool and replace the cache, unless another process is doing that now."""
-    RING_CACHE.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with RING_CACHE.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        try:
-            facts: Facts = {"nodes": parse_ring(run(["nodetool", "status"], RING_DEADLINE))}
-        except (OSError, ValueError) as error:
-            facts = {"error": str(error)}
-        facts["read_at"] = time.time()
-        new = RING_CACHE.with_suffix(".new")
-        new.write_text(json.dumps(facts), encoding="utf-8")
-        new.replace(RING_CACHE)
-
-
-def parse_ring(listing: str) -> list[Facts]:
-    """The nodes of «nodetool status»: two letters, address, load, …, rack."""
-    lines = re.findall(r"^([UD][NLJM?])\s+(\S+)\s.*?(\S+)\s*$", listing, re.MULTILINE)
-    if not lines:
-        raise ValueError("nodetool lists no node: " + (listing.strip().splitlines() or ["no output"])[-1])
-    return [{"state": state, "address": address, "rack": rack} for state, address, rack in lines]
+    """The ring as this node sees it; evenkeel-ring keeps a reading for a few seconds."""
+    ring: Facts = json.loads(run(["evenkeel-ring"], RING_DEADLINE))
+    return ring
 
 
 def read_database() -> Facts:
@@ -368,12 +296,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Print this machine's facts as JSON.")
     parser.add_argument("--zone", help="zone whose serial a name server reports")
     parser.add_argument("--name", help="name whose addresses a name server reports")
-    parser.add_argument("--read-ring", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.read_ring:
-        refresh_ring()
-    else:
-        print(json.dumps(gather(options.zone, options.name), separators=(",", ":")))
+    print(json.dumps(gather(options.zone, options.name), separators=(",", ":")))
     return 0
 
 

@@ -1,33 +1,19 @@
 """scripts/host/evenkeel-facts.py: what it reads of a host, with the host's programs replaced by recorded answers."""
 
 import dataclasses
-import importlib.util
 import json
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from scripts.cli import facts
 from scripts.inventory import Inventory
 
-TOOL = Path(__file__).resolve().parents[3] / "scripts" / "host" / "evenkeel-facts.py"
+from .programs import TOOLS, load_tool, program
 
-NODETOOL = """\
-Datacenter: dc1
-===============
-Status=Up/Down
-|/ State=Normal/Leaving/Joining/Moving
---  Address     Load        Tokens  Owns (effective)  Host ID                               Rack
-UN  10.77.0.51  109.43 KiB  16      76.0%             0d4ecf3f-6b0c-4b5c-8f6e-8b7a6a0f4a10  a
-DN  10.77.0.52  ?           16      74.8%             9d4ecf3f-6b0c-4b5c-8f6e-8b7a6a0f4a11  b
-UJ  10.77.0.53  1.2 MiB     16      ?                 7d4ecf3f-6b0c-4b5c-8f6e-8b7a6a0f4a12  c
-
-"""
 SYSTEMCTL = """\
 Id=haproxy.service
 LoadState=loaded
@@ -78,24 +64,12 @@ test.evenkeel.test.\t5\tIN\tA\t10.77.0.11
 @pytest.fixture
 def tool(tmp_path, monkeypatch):
     """The tool as a module, with its files below tmp_path and a PATH of its own in front."""
-    specification = importlib.util.spec_from_file_location("evenkeel_facts", TOOL)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = load_tool("evenkeel-facts")
     (tmp_path / "bin").mkdir(exist_ok=True)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr(module, "RING_CACHE", tmp_path / "run" / "ring.json")
     monkeypatch.setattr(module, "SLOTS", tmp_path / "srv")
     monkeypatch.setattr(module, "SLOT_ENVIRONMENT", tmp_path / "etc")
     return module
-
-
-def program(tmp_path, name, prints="", status=0, before=""):
-    """A program on the PATH that prints a recorded answer."""
-    (tmp_path / "bin").mkdir(exist_ok=True)
-    (tmp_path / f"{name}.answer").write_text(prints)
-    path = tmp_path / "bin" / name
-    path.write_text(f"#!/bin/sh\n{before}\ncat {tmp_path}/{name}.answer\nexit {status}\n")
-    path.chmod(0o755)
 
 
 class Instance(BaseHTTPRequestHandler):
@@ -177,54 +151,9 @@ def test_a_program_that_fails_becomes_a_sentence_not_a_traceback(tool, tmp_path)
     assert tool.attempt(tool.read_haproxy) == {"error": "unexpected answer: KeyError('svname')"}
 
 
-def test_nodetool_s_listing_becomes_nodes(tool):
-    assert tool.parse_ring(NODETOOL) == [
-        {"state": "UN", "address": "10.77.0.51", "rack": "a"},
-        {"state": "DN", "address": "10.77.0.52", "rack": "b"},
-        {"state": "UJ", "address": "10.77.0.53", "rack": "c"},
-    ]
-    with pytest.raises(ValueError, match="Connection refused"):
-        tool.parse_ring("nodetool: Failed to connect to '127.0.0.1:7199' - Connection refused")
-
-
-def test_the_ring_is_read_once_for_many_who_ask_at_the_same_time(tool, tmp_path, monkeypatch):
-    program(tmp_path, "nodetool", NODETOOL, before=f"echo x >> {tmp_path}/calls; sleep 0.5")
-    monkeypatch.setattr(tool, "start_ring_reader", lambda: threading.Thread(target=tool.refresh_ring).start())
-    answers = []
-    askers = [threading.Thread(target=lambda: answers.append(tool.read_ring())) for _ in range(5)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    assert [len(answer["nodes"]) for answer in answers] == [3] * 5
-    assert (tmp_path / "calls").read_text().count("x") == 1
-
-
-def test_an_older_reading_is_given_with_its_age_while_a_new_one_takes_long(tool, tmp_path, monkeypatch):
-    program(tmp_path, "nodetool", NODETOOL)
-    tool.refresh_ring()
-    old = json.loads(tool.RING_CACHE.read_text())
-    tool.RING_CACHE.write_text(json.dumps(old | {"read_at": time.time() - 10}))
-    monkeypatch.setattr(tool, "start_ring_reader", lambda: None)
-    monkeypatch.setattr(tool, "RING_PATIENCE", 0.2)
-    assert 10 <= tool.read_ring()["age"] < 12
-
-
-def test_a_reading_that_is_too_old_is_not_waited_for_in_vain(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr(tool, "start_ring_reader", lambda: None)
-    monkeypatch.setattr(tool, "RING_DEADLINE", 0.2)
-    assert "did not answer" in tool.read_ring()["error"]
-
-
-def test_a_nodetool_that_cannot_connect_is_said(tool, tmp_path):
-    program(tmp_path, "nodetool", "", 1, before='echo "nodetool: Failed to connect" >&2')
-    tool.refresh_ring()
-    assert "Failed to connect" in tool.cached_ring()["error"]
-
-
 def test_the_printed_facts_are_what_the_command_line_reads(tmp_path):
     """The tool as a program, on this machine: it may have no systemd, but it prints what `parse` takes."""
-    done = subprocess.run([sys.executable, TOOL], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, TOOLS / "evenkeel-facts.py"], capture_output=True, text=True, check=True)
     seen = facts.parse(json.loads(done.stdout))
     assert seen.memory_used and seen.memory_limit and seen.memory_used < seen.memory_limit
     assert seen.uptime is not None and seen.uptime > 0
