@@ -12,5 +12,6 @@ topology = Topology("evenkeel", settings)
 
 pulumi.export("version", settings.artifact.manifest.version)
 pulumi.export("url", url(settings))
-pulumi.export("inventory", topology.inventory())
+# Marked secret so that sixteen hosts' details stay off every preview; programs read it with --show-secrets.
+pulumi.export("inventory", pulumi.Output.secret(topology.inventory()))
 pulumi.export("deploy_key", topology.deploy_key.private)
