@@ -125,7 +125,7 @@ def fill_in(argument: str, staged: dict[str, str]) -> str:
 def validate(commands: list[list[str]], staged: dict[str, str]) -> None:
     """Run the validators on the staged files; the first that refuses raises RefusedError with its words."""
     for command in commands:
-        done = subprocess.run([fill_in(part, staged) for part in command], capture_output=True, text=True, check=False)
+        done = execute([fill_in(part, staged) for part in command])
         if done.returncode != 0:
             said = " ".join((done.stderr + done.stdout).split())[-800:].replace(f"{STAGED}/", "")
             raise RefusedError(f"{command[0]} refuses the new configuration, the old one stays: {said}")
@@ -144,9 +144,18 @@ def discard(staged: dict[str, str]) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def execute(command: list[str], quiet: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; where not `quiet`, what it says goes to standard error as it comes."""
+    streams: dict[str, Any] = {"capture_output": True} if quiet else {"stdout": sys.stderr}
+    try:
+        return subprocess.run(command, text=True, check=False, **streams)
+    except FileNotFoundError:
+        raise RefusedError(f"this host has no program {command[0]}; its image is older than this project") from None
+
+
 def run(command: list[str]) -> None:
     """Run a command that must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = execute(command)
     if done.returncode != 0:
         raise RefusedError(f"`{' '.join(command)}` failed: {' '.join((done.stderr + done.stdout).split())[-800:]}")
 
@@ -216,7 +225,7 @@ def apply(document: dict[str, Any]) -> dict[str, Any]:
     act(document, action)
     for command in document.get("wait", []):
         # The waiter speaks for itself on standard error; its last line is the reason if it gives up.
-        if subprocess.run(command, check=False, stdout=sys.stderr).returncode != 0:
+        if execute(command, quiet=False).returncode != 0:
             raise RefusedError(f"role {role}: `{' '.join(command)}` gave up waiting; its lines above say for what")
     if os.path.exists(pending_path(role)):
         os.unlink(pending_path(role))
