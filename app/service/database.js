@@ -1,0 +1,167 @@
+// The session with Cassandra: connects and keeps trying, tells whether it can serve, runs statements.
+import cassandra from "cassandra-driver";
+import { Admission } from "./admission.js";
+import { unavailable } from "./errors.js";
+import { log } from "./log.js";
+
+const { errors, policies, types } = cassandra;
+const RETRY_MS = 1000;
+const PROBE_MS = 1000;
+// One slow probe does not make a service unready: that would take every instance out together when all are busy.
+const FRESH_MS = 10_000;
+const MOST_RETRIES = 2;
+
+// Every statement of this service is idempotent: keys and timestamps are chosen before it is sent, so sending it
+// twice is writing it once. After a failure another coordinator gets it.
+class AnotherNode extends policies.retry.RetryPolicy {
+  #decide(info) {
+    return info.nbRetry < MOST_RETRIES ? this.retryResult(undefined, false) : this.rethrowResult();
+  }
+  onReadTimeout(info) {
+    return this.#decide(info);
+  }
+  onWriteTimeout(info) {
+    return this.#decide(info);
+  }
+  onUnavailable(info) {
+    return this.#decide(info);
+  }
+  onRequestError(info) {
+    return this.#decide(info);
+  }
+}
+
+function clientOptions(settings) {
+  const { hosts, port, datacenter, user, timeoutMs } = settings;
+  const authority = settings.authority();
+  return {
+    contactPoints: hosts,
+    protocolOptions: { port },
+    localDataCenter: datacenter,
+    ...(user && { credentials: { username: user, password: settings.password() } }),
+    ...(authority && { sslOptions: { ca: [authority], rejectUnauthorized: true } }),
+    queryOptions: { consistency: types.consistencies.localQuorum, prepare: true, isIdempotent: true },
+    // A connection on which several statements timed out is given up: its node may be cut off without a word.
+    socketOptions: { connectTimeout: timeoutMs, readTimeout: timeoutMs, defunctReadTimeoutThreshold: 3 },
+    pooling: { heartBeatInterval: 5000 },
+    policies: {
+      loadBalancing: new policies.loadBalancing.TokenAwarePolicy(
+        new policies.loadBalancing.DCAwareRoundRobinPolicy(datacenter),
+      ),
+      retry: new AnotherNode(),
+      reconnection: new policies.reconnection.ExponentialReconnectionPolicy(500, 5000, false),
+    },
+  };
+}
+
+// Which of the driver's errors mean that the database could not do it now; others are ours.
+function isOutage(error) {
+  if (error instanceof errors.NoHostAvailableError || error instanceof errors.OperationTimedOutError) return true;
+  if (error instanceof errors.BusyConnectionError) return true;
+  const { overloaded, isBootstrapping, unavailableException, readTimeout, writeTimeout, readFailure, writeFailure } =
+    types.responseErrorCodes;
+  const { serverError, truncateError, unauthorized } = types.responseErrorCodes;
+  return [
+    ...[overloaded, isBootstrapping, unavailableException, readTimeout, writeTimeout, readFailure, writeFailure],
+    ...[serverError, truncateError, unauthorized],
+  ].includes(error.code);
+}
+
+export class Database {
+  #settings;
+  #probe;
+  #client = null;
+  #admission;
+  #clock = new policies.timestampGeneration.MonotonicTimestampGenerator();
+  #lastSuccess = -Infinity;
+  #obstacle = "not connected to the database yet";
+  #stopped = false;
+  #timer = null;
+
+  // probe: {query, parameters()}: a cheap statement that proves that the service's table can be read.
+  constructor(settings, probe) {
+    this.#settings = settings;
+    this.#probe = probe;
+    this.#admission = new Admission(settings.concurrency);
+  }
+
+  // Why the service cannot serve now, or null if it can.
+  obstacle() {
+    return performance.now() - this.#lastSuccess < FRESH_MS ? null : this.#obstacle;
+  }
+
+  // Begins to connect; never fails, for the service is alive without its database.
+  start() {
+    this.#watch();
+  }
+
+  async stop() {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#client?.shutdown().catch(() => {});
+  }
+
+  // Returns the rows and the next page's state. Throws HttpError 503 where the database cannot do it now.
+  async execute(query, parameters, options = {}) {
+    const client = this.#client;
+    if (!client) throw unavailable("database_unavailable", "the database cannot be reached now");
+    try {
+      const result = await this.#admission.run(() => client.execute(query, parameters, options));
+      this.#succeeded();
+      return result;
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      this.#failed(error);
+      throw unavailable("database_unavailable", "the database could not do this now; a write may have happened");
+    }
+  }
+
+  // Returns microseconds since 1970 that never go back, and are later than `other` where that is given: what was
+  // written by an instance whose clock is ahead must be surpassed too.
+  timestampAfter(other = 0) {
+    return Math.max(Number(this.#clock.next(this.#client)), other + 1);
+  }
+
+  async #watch() {
+    try {
+      if (!this.#client) this.#client = await this.#connect();
+      if (this.#client && !this.#stopped) {
+        await this.#client.execute(this.#probe.query, this.#probe.parameters());
+        this.#succeeded();
+      }
+    } catch (error) {
+      this.#failed(error);
+    }
+    if (!this.#stopped) this.#timer = setTimeout(() => this.#watch(), this.#client ? PROBE_MS : RETRY_MS);
+  }
+
+  async #connect() {
+    const client = new cassandra.Client(clientOptions(this.#settings));
+    client.on("hostUp", (host) => log.notice("a database node is up", { node: host.address }));
+    client.on("hostDown", (host) => log.notice("a database node is down", { node: host.address }));
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      await client.shutdown().catch(() => {});
+      throw error;
+    }
+  }
+
+  #succeeded() {
+    if (this.#obstacle) log.notice("the database answers");
+    this.#obstacle = null;
+    this.#lastSuccess = performance.now();
+  }
+
+  #failed(error) {
+    const reason = explain(error);
+    if (reason !== this.#obstacle) log.error("the database does not answer", { reason });
+    this.#obstacle = reason;
+  }
+}
+
+function explain(error) {
+  const inner = error instanceof errors.NoHostAvailableError ? Object.values(error.innerErrors ?? {})[0] : null;
+  return `the database cannot be used: ${(inner ?? error).message}`;
+}
