@@ -9,8 +9,6 @@ from scripts.image.errors import ImageError
 from scripts.image.recipe import Recipe, host_tool_files
 from scripts.image.run import need
 
-# `podman import` keeps no command; these are what makes the file system a machine.
-SETTINGS = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3", "ENV container=podman")
 LIBRARY = "usr/local/lib/evenkeel"
 COMMANDS = "usr/local/sbin"
 
@@ -24,7 +22,7 @@ def image_present(reference: str) -> bool:
 def import_base(recipe: Recipe, root: Path) -> None:
     """Import the root file system under the base reference."""
     archive = ["tar", "-C", str(root), "--numeric-owner", "--xattrs", "--one-file-system", "-c", "."]
-    changes = [argument for setting in SETTINGS for argument in ("--change", setting)]
+    changes = [argument for setting in recipe.image_settings for argument in ("--change", setting)]
     with subprocess.Popen(archive, stdout=subprocess.PIPE) as packing:
         importing = subprocess.run(
             ["podman", "import", "--quiet", *changes, "-", recipe.base_reference],

@@ -9,8 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "scripts" / "image" / "recipe"
 HOST_TOOLS = ROOT / "scripts" / "host"
-# Code that decides what ends up in the image is part of the recipe, the way its lists are.
-CODE = tuple(ROOT / "scripts" / "image" / name for name in ("pieces.py", "rootfs.py", "podman_image.py"))
 
 REPOSITORY = "localhost/evenkeel-host"
 BASE_REPOSITORY = "localhost/evenkeel-base"
@@ -25,6 +23,8 @@ class Recipe:
     python: str
     go_toolchain: str
     packages: tuple[str, ...]
+    dpkg_options: tuple[str, ...]
+    image_settings: tuple[str, ...]
     base_digest: str
     digest: str
 
@@ -42,13 +42,15 @@ class Recipe:
 def load_recipe(recipe: Path = RECIPE, host_tools: Path = HOST_TOOLS) -> Recipe:
     """Read the recipe. The digests change with any byte, mode or name of what goes into the image."""
     pins = tomllib.loads((recipe / "pins.toml").read_text())
-    base = _digest(_inputs(recipe, "recipe"), ((path.name, path) for path in CODE))
+    base = _digest(_inputs(recipe, "recipe"))
     tools = _digest(((f"host/{path.name}", path) for path in host_tool_files(host_tools)), extra=base)
     return Recipe(
         suite=pins["suite"],
         python=pins["python"],
         go_toolchain=pins["go_toolchain"],
         packages=read_list(recipe / "packages.txt"),
+        dpkg_options=tuple(pins["dpkg_options"]),
+        image_settings=tuple(pins["image_settings"]),
         base_digest=base[:DIGEST_LENGTH],
         digest=tools[:DIGEST_LENGTH],
     )

@@ -8,15 +8,6 @@ from pathlib import Path
 from scripts.image.recipe import RECIPE, Recipe
 from scripts.image.run import need, run_logged
 
-# Documentation and translations are not even unpacked; copyright files stay, as Debian's policy asks.
-DPKG_OPTIONS = (
-    "path-exclude=/usr/share/man/*",
-    "path-exclude=/usr/share/info/*",
-    "path-exclude=/usr/share/locale/*",
-    "path-exclude=/usr/share/doc/*",
-    "path-include=/usr/share/doc/*/copyright",
-)
-
 
 @dataclass(frozen=True)
 class Mirror:
@@ -31,7 +22,7 @@ def install_packages(recipe: Recipe, root: Path, log: Path) -> None:
     need("mmdebstrap", "mmdebstrap")
     command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
     command += [f"--include={','.join(recipe.packages)}"]
-    command += [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
+    command += [f"--dpkgopt={option}" for option in recipe.dpkg_options]
     command += [f"--aptopt={option}" for option in _apt_settings()]
     # The JRE's installation links its manual pages and fails without their folder.
     command += ["--essential-hook=mkdir -p $1/usr/share/man/man1"]
