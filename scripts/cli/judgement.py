@@ -122,8 +122,8 @@ def judge_unread(view: View) -> Iterator[Problem]:
 
 def judge_slots(view: View) -> Iterator[Problem]:
     """Every application server has a live slot, and what is live can serve."""
-    if not view.answering(Role.LOAD_BALANCER):
-        return
+    if not any(facts.servers for _, facts in view.answering(Role.LOAD_BALANCER)):
+        return  # nobody to ask: said of the load balancers already
     for host, facts in view.answering(Role.APP_SERVER):
         live = view.live_slots(host.site or "")
         if not live:

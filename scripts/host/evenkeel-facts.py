@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 Facts = dict[str, Any]
 
@@ -44,6 +45,8 @@ def run(arguments: list[str], deadline: float = 5.0) -> str:
     """Run a program and return its standard output; OSError or ValueError says why not."""
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=deadline, check=False)
+    except FileNotFoundError:
+        raise ValueError(f"{arguments[0]} is not installed") from None
     except subprocess.TimeoutExpired:
         raise ValueError(f"{arguments[0]} did not answer within {deadline:g} s") from None
     if done.returncode != 0 and not done.stdout:
@@ -133,19 +136,25 @@ def read_slots() -> list[Facts]:
 
 
 def read_slot(slot: str, default_port: int) -> Facts:
-    """One slot. HTTP is tried only when something could answer, so that an idle slot costs nothing."""
+    """One slot: its manifest tells the version and where to ask."""
+    import http.client  # noqa: PLC0415  # only application servers pay for it: it doubles this program's start
+    import tomllib  # noqa: PLC0415  # likewise
+
     facts: Facts = {"slot": slot, "port": slot_port(slot, default_port), "installed": None, "version": None}
     manifest: Facts = {}
     with contextlib.suppress(OSError, tomllib.TOMLDecodeError):
         manifest = tomllib.loads((SLOTS / slot / "current" / "evenkeel.toml").read_text(encoding="utf-8"))
         facts["installed"] = manifest.get("version")
     paths = {name: manifest.get("http", {}).get(name, f"/{name}") for name in ("health", "ready", "version")}
+    connection = http.client.HTTPConnection("127.0.0.1", facts["port"], timeout=HTTP_DEADLINE)
     try:
-        facts.update(ask_instance(facts["port"], paths))
+        facts.update(ask_instance(connection, paths))
     except ConnectionRefusedError:
         facts["error"] = "nothing listens"
     except (OSError, http.client.HTTPException) as error:
         facts["error"] = f"no answer: {error or type(error).__name__}"
+    finally:
+        connection.close()
     return facts
 
 
@@ -155,22 +164,18 @@ def slot_port(slot: str, default: int) -> int:
     return as_number(dict(pairs(text, "=")).get("PORT", "").strip("\"'")) or default
 
 
-def ask_instance(port: int, paths: dict[str, str]) -> Facts:
+def ask_instance(connection: HTTPConnection, paths: dict[str, str]) -> Facts:
     """Status codes of /health and /ready and the version an instance reports."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_DEADLINE)
-    try:
-        facts: Facts = {}
-        for name in ("health", "ready"):
-            connection.request("GET", paths[name])
-            answer = connection.getresponse()
-            answer.read()
-            facts[name] = answer.status
-        connection.request("GET", paths["version"])
+    facts: Facts = {}
+    for name in ("health", "ready"):
+        connection.request("GET", paths[name])
         answer = connection.getresponse()
-        facts["version"] = version_in(answer.read(4096)) if answer.status == 200 else None
-        return facts
-    finally:
-        connection.close()
+        answer.read()
+        facts[name] = answer.status
+    connection.request("GET", paths["version"])
+    answer = connection.getresponse()
+    facts["version"] = version_in(answer.read(4096)) if answer.status == 200 else None
+    return facts
 
 
 def version_in(body: bytes) -> str | None:
