@@ -10,6 +10,9 @@ const PROBE_MS = 1000;
 // One slow probe does not make a service unready: that would take every instance out together when all are busy.
 const FRESH_MS = 10_000;
 const MOST_RETRIES = 2;
+// Outages shorter than this are waited out rather than answered with an error.
+const PATIENCE_MS = 6000;
+const PAUSE_MS = 200;
 
 // Every statement of this service is idempotent: keys and timestamps are chosen before it is sent, so sending it
 // twice is writing it once. After a failure another coordinator gets it.
@@ -42,7 +45,7 @@ function clientOptions(settings) {
     ...(authority && { sslOptions: { ca: [authority], rejectUnauthorized: true } }),
     queryOptions: { consistency: types.consistencies.localQuorum, prepare: true, isIdempotent: true },
     // A connection on which several statements timed out is given up: its node may be cut off without a word.
-    socketOptions: { connectTimeout: timeoutMs, readTimeout: timeoutMs, defunctReadTimeoutThreshold: 3 },
+    socketOptions: { connectTimeout: timeoutMs, readTimeout: timeoutMs, defunctReadTimeoutThreshold: 8 },
     pooling: { heartBeatInterval: 5000 },
     policies: {
       loadBalancing: new policies.loadBalancing.TokenAwarePolicy(
@@ -54,17 +57,12 @@ function clientOptions(settings) {
   };
 }
 
-// Which of the driver's errors mean that the database could not do it now; others are ours.
+// Whether the database could not do it now. Otherwise the statement itself was wrong.
 function isOutage(error) {
-  if (error instanceof errors.NoHostAvailableError || error instanceof errors.OperationTimedOutError) return true;
-  if (error instanceof errors.BusyConnectionError) return true;
-  const { overloaded, isBootstrapping, unavailableException, readTimeout, writeTimeout, readFailure, writeFailure } =
-    types.responseErrorCodes;
-  const { serverError, truncateError, unauthorized } = types.responseErrorCodes;
-  return [
-    ...[overloaded, isBootstrapping, unavailableException, readTimeout, writeTimeout, readFailure, writeFailure],
-    ...[serverError, truncateError, unauthorized],
-  ].includes(error.code);
+  const { protocolError, syntaxError, invalid, configError, alreadyExists } = types.responseErrorCodes;
+  const isWrong = [protocolError, syntaxError, invalid, configError, alreadyExists].includes(error.code);
+  const isBug = error instanceof TypeError || error instanceof errors.ArgumentError;
+  return !isWrong && !isBug;
 }
 
 export class Database {
@@ -87,7 +85,7 @@ export class Database {
 
   // Why the service cannot serve now, or null if it can.
   obstacle() {
-    return performance.now() - this.#lastSuccess < FRESH_MS ? null : this.#obstacle;
+    return performance.now() - this.#lastSuccess < FRESH_MS ? null : this.#obstacle ?? "the database is slow";
   }
 
   // Begins to connect; never fails, for the service is alive without its database.
@@ -103,16 +101,19 @@ export class Database {
 
   // Returns the rows and the next page's state. Throws HttpError 503 where the database cannot do it now.
   async execute(query, parameters, options = {}) {
-    const client = this.#client;
-    if (!client) throw unavailable("database_unavailable", "the database cannot be reached now");
-    try {
-      const result = await this.#admission.run(() => client.execute(query, parameters, options));
-      this.#succeeded();
-      return result;
-    } catch (error) {
-      if (!isOutage(error)) throw error;
-      this.#failed(error);
-      throw unavailable("database_unavailable", "the database could not do this now; a write may have happened");
+    const patient = performance.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        return await this.#admission.run(() => this.#executeOnce(query, parameters, options));
+      } catch (error) {
+        // While the service is not ready, a statement may be wrong only because its table is not there yet.
+        if (!isOutage(error) && !this.obstacle()) throw error;
+        this.#failed(error);
+        if (this.obstacle() || performance.now() > patient) {
+          throw unavailable("database_unavailable", "the database cannot do this now; a write may still have happened");
+        }
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
     }
   }
 
@@ -120,6 +121,13 @@ export class Database {
   // written by an instance whose clock is ahead must be surpassed too.
   timestampAfter(other = 0) {
     return Math.max(Number(this.#clock.next(this.#client)), other + 1);
+  }
+
+  async #executeOnce(query, parameters, options) {
+    if (!this.#client) throw new errors.NoHostAvailableError({}, "not connected");
+    const result = await this.#client.execute(query, parameters, options);
+    this.#succeeded();
+    return result;
   }
 
   async #watch() {
@@ -163,5 +171,5 @@ export class Database {
 
 function explain(error) {
   const inner = error instanceof errors.NoHostAvailableError ? Object.values(error.innerErrors ?? {})[0] : null;
-  return `the database cannot be used: ${(inner ?? error).message}`;
+  return `the database cannot be used: ${inner?.message ?? error.message ?? "no node is connected"}`;
 }

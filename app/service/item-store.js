@@ -88,6 +88,6 @@ function plain(row) {
 }
 
 function isBadPage(error, pageState) {
-  const { protocolError, invalid, serverError } = types.responseErrorCodes;
-  return pageState !== null && [protocolError, invalid, serverError].includes(error.code);
+  const { protocolError, invalid } = types.responseErrorCodes;
+  return pageState !== null && [protocolError, invalid].includes(error.code);
 }

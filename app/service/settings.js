@@ -44,7 +44,7 @@ function databaseSettings(environment) {
     // A release that changes the table's shape gives each version a table of its own.
     table: identifier(environment, "DATABASE_TABLE_ITEM", "item"),
     user: environment.DATABASE_USER || null,
-    timeoutMs: number(environment, "DATABASE_TIMEOUT_MS", 50, 60_000, "2000"),
+    timeoutMs: number(environment, "DATABASE_TIMEOUT_MS", 50, 60_000, "3000"),
     concurrency: number(environment, "DATABASE_CONCURRENCY", 1, 1000, "32"),
     // Read at every attempt to connect, so that a rotated password needs no restart.
     password: () => (passwordFile ? readFile(passwordFile).trimEnd() : ""),
@@ -62,7 +62,7 @@ export function readSettings(environment) {
     // The load balancers see the readiness go first, then the listener closes, then requests in flight may finish.
     drainMs: 1000 * number(environment, "DRAIN_SECONDS", 0, 600, "2"),
     finishMs: 1000 * number(environment, "FINISH_SECONDS", 0, 600, "10"),
-    requestMs: 1000 * number(environment, "REQUEST_SECONDS", 0.1, 600, "8"),
+    requestMs: 1000 * number(environment, "REQUEST_SECONDS", 0.1, 600, "9"),
     // Longer than a load balancer keeps an idle connection: the side that opened it must be the one that closes it.
     keepAliveMs: 1000 * number(environment, "KEEP_ALIVE_SECONDS", 1, 3600, "65"),
     database: databaseSettings(environment),
