@@ -1,0 +1,37 @@
+# Evenkeel's commands. `make` alone says what there is; STACK=name chooses another stack than dev.
+STACK ?= dev
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap machine up preview down test test-unit lint clean
+export EVENKEEL_STACK := $(STACK)
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+bootstrap: ## Make .venv with the pinned tools (no root needed)
+	@scripts/bootstrap
+
+machine:
+	@scripts/bootstrap machine
+
+up: machine ## Bring the stack up, or finish what is unfinished (root)
+	@exec $(PYTHON) -m scripts.make up --stack $(STACK)
+
+preview: bootstrap ## Show what `make up` would change; touches nothing
+	@exec $(PYTHON) -m scripts.make preview --stack $(STACK)
+
+down: bootstrap ## Destroy the stack and remove all of it (root)
+	@exec $(PYTHON) -m scripts.make down --stack $(STACK)
+
+test: machine ## Run all tests: unit, program, and system with a stack of their own (root)
+	@exec $(PYTHON) -m pytest
+
+test-unit: bootstrap ## Run the tests that need no machine
+	@exec $(PYTHON) -m pytest tests/unit tests/program
+
+lint: bootstrap ## Run the style and type checks
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && exec .venv/bin/mypy
+
+clean: ## Remove caches and build products; keeps state, image and .venv
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build .evenkeel/cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
