@@ -77,7 +77,7 @@ def status(
     if as_json:
         print(json.dumps(as_document(inventory, reports, problems), indent=1))
     else:
-        console.print(host_table(inventory, reports))
+        console.print(host_table(inventory, reports, console.width))
         console.print()
         for sentence in verdict_lines(inventory, reports, problems):
             console.print(sentence, highlight=False, soft_wrap=True)
@@ -166,7 +166,7 @@ def watch_stack(console: Console, stack: str | None, refresh: bool) -> int:
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         try:
             while True:
-                live.update(screenful(inventory, reports, problems), refresh=True)
+                live.update(screenful(inventory, reports, problems, console.width), refresh=True)
                 time.sleep(WATCH_SECONDS)
                 inventory = load(stack)
                 reports = gather(inventory)
@@ -175,12 +175,14 @@ def watch_stack(console: Console, stack: str | None, refresh: bool) -> int:
             return exit_status(problems)
 
 
-def screenful(inventory: Inventory, reports: Sequence[Report], problems: Sequence[Problem]) -> RenderableType:
+def screenful(
+    inventory: Inventory, reports: Sequence[Report], problems: Sequence[Problem], width: int
+) -> RenderableType:
     """What --watch shows."""
     slowest = max((report.seconds for report in reports), default=0.0)
     heading = f"stack {inventory.stack} at {time.strftime('%H:%M:%S')}, slowest host {slowest:.1f} s; Ctrl-C ends"
     sentences = [Text.from_markup(sentence) for sentence in verdict_lines(inventory, reports, problems)]
-    return Group(Text(heading, style="dim"), "", host_table(inventory, reports), "", *sentences)
+    return Group(Text(heading, style="dim"), "", host_table(inventory, reports, width), "", *sentences)
 
 
 def as_document(inventory: Inventory, reports: Sequence[Report], problems: Sequence[Problem]) -> dict[str, Any]:

@@ -11,28 +11,39 @@ from scripts.cli.facts import Facts, Report, Slot
 from scripts.cli.judgement import SERVICES, Problem, View
 from scripts.inventory import Host, Inventory, Role
 
+WIDE = 110  # columns of a terminal from which on every column is shown
+COLUMNS = ("host", "role", "site", "address", "ssh", "service", "sees", "memory", "load")
+ONLY_WIDE = ("role", "memory", "load")
 
-def host_table(inventory: Inventory, reports: Sequence[Report]) -> Table:
-    """One line a host."""
+
+def host_table(inventory: Inventory, reports: Sequence[Report], width: int = WIDE) -> Table:
+    """One line a host; a terminal narrower than WIDE gets what matters most."""
     view = View(inventory, reports)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("host", "role", "site", "address", "ssh", "service", "sees"):
-        table.add_column(heading, no_wrap=heading != "sees")
-    table.add_column("memory", justify="right", no_wrap=True)
-    table.add_column("load", justify="right", no_wrap=True)
-    for report in reports:
-        table.add_row(*line(view, report))
+    lines = [cells(view, report) for report in reports]
+    headings = [heading for heading in COLUMNS if width >= WIDE or heading not in ONLY_WIDE]
+    for heading in headings:
+        right = heading in ("memory", "load")
+        table.add_column(heading, no_wrap=heading != "sees", justify="right" if right else "left")
+    for line in lines:
+        table.add_row(*(line[heading] for heading in headings))
     return table
 
 
-def line(view: View, report: Report) -> tuple[str, ...]:
-    """The cells of one host."""
+def cells(view: View, report: Report) -> dict[str, str]:
+    """What each column shows of one host."""
     host, facts = report.host, report.facts
-    cells = (host.name, host.role.value, host.site or "-", host.address)
+    place = {"host": host.name, "role": host.role.value, "site": host.site or "-", "address": host.address}
     if facts is None:
         word = "[red]no facts[/]" if report.reachable else "[red]no answer[/]"
-        return (*cells, word, "-", "", "", "")
-    return (*cells, "[green]up[/]", services(host, facts), sees(view, host, facts), memory(facts), load(facts))
+        return dict.fromkeys(COLUMNS, "") | place | {"ssh": word, "service": "-"}
+    return place | {
+        "ssh": "[green]up[/]",
+        "service": services(host, facts),
+        "sees": sees(view, host, facts),
+        "memory": memory(facts),
+        "load": load(facts),
+    }
 
 
 def services(host: Host, facts: Facts) -> str:
@@ -50,7 +61,7 @@ def sees(view: View, host: Host, facts: Facts) -> str:
         case Role.LOAD_BALANCER:
             return traffic(view, facts)
         case Role.APP_SERVER:
-            return ", ".join(slot_words(view, host, slot) for slot in facts.slots) or "[red]no slot[/]"
+            return "; ".join(slot_words(view, host, slot) for slot in facts.slots) or "[red]no slot[/]"
         case Role.DATABASE:
             return ring(facts)
         case Role.NAME_SERVER:
@@ -81,7 +92,7 @@ def slot_words(view: View, host: Host, slot: Slot) -> str:
     senders = view.live_slots(host.site or "").get(slot.slot, [])
     asked = len(view.answering(Role.LOAD_BALANCER))
     health = "[green]ready[/]" if slot.serves else f"[{'red' if senders else 'yellow'}]not ready[/]"
-    place = f"live on {len(senders)}/{asked} lb" if senders else "idle"
+    place = f"live {len(senders)}/{asked}" if senders else "idle"
     return f"{slot.slot} {escape(slot.version or slot.installed or '?')} {place} {health}"
 
 

@@ -63,7 +63,7 @@ def test_status_shows_what_each_role_is_about(inventory):
         line.split()[0]: line for line in drawn(host_table(inventory, reports_of(inventory, healthy()))).splitlines()
     }
     assert "haproxy running" in lines["lb-a"] and "blue: a b c d" in lines["lb-a"]
-    assert "blue 1.0.0 live on 4/4 lb ready, green empty" in lines["app-c"]
+    assert "blue 1.0.0 live 4/4 ready; green empty" in lines["app-c"]
     assert "cassandra running" in lines["db-d"] and "4 UN" in lines["db-d"]
     assert "serial 2026112401, 4 addresses" in lines["ns-2"]
     assert "60/256 MB" in lines["control"]
@@ -217,3 +217,10 @@ def test_a_host_that_is_no_container_is_not_stopped(stack, inventory, monkeypatc
     result = invoke("stop", "lb-a")
     assert isinstance(result.exception, InventoryError)
     assert str(result.exception) == "lb-a is no container of this machine"
+
+
+def test_a_narrow_terminal_gets_whole_words_of_fewer_columns(inventory):
+    text = drawn(host_table(inventory, reports_of(inventory, healthy()), 80), 80)
+    assert "…" not in text
+    assert "memory" not in text
+    assert "cassandra running" in text
