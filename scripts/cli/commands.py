@@ -7,6 +7,7 @@ command line. `ssh` and `logs` end as the remote command does.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -33,7 +34,6 @@ PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 app = typer.Typer(
     name="evenkeel",
-    help="Look at a running stack, reach its hosts, stop and start them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,6 +60,13 @@ def run() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@app.callback()
+def choose(stack: StackOption = None) -> None:
+    """Look at a running stack, reach its hosts, stop and start them."""
+    if stack:
+        os.environ["EVENKEEL_STACK"] = stack  # for every command, and for the programs that it starts
 
 
 @app.command()

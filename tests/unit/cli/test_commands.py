@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -224,3 +225,15 @@ def test_a_narrow_terminal_gets_whole_words_of_fewer_columns(inventory):
     assert "…" not in text
     assert "memory" not in text
     assert "cassandra running" in text
+
+
+def test_the_stack_may_be_named_before_the_command_or_after_it(inventory, monkeypatch):
+    asked = []
+    monkeypatch.setenv("EVENKEEL_STACK", "")
+    monkeypatch.setattr(
+        commands, "load", lambda stack, *_: asked.append(stack or os.environ["EVENKEEL_STACK"]) or inventory
+    )
+    monkeypatch.setattr(commands, "gather", lambda inventory: reports_of(inventory, healthy()))
+    assert invoke("--stack", "one", "summary").exit_code == 0
+    assert invoke("summary", "--stack", "two").exit_code == 0
+    assert asked == ["one", "two"]
