@@ -142,13 +142,20 @@ def selected_stack() -> str:
     digest = hashlib.sha1(str(ROOT / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
     with contextlib.suppress(OSError, ValueError, AttributeError):
         workspace = json.loads((home / "workspaces" / f"{PROJECT}-{digest}-workspace.json").read_text("utf-8"))
-        return str(workspace.get("stack") or DEFAULT_STACK).rsplit("/", 1)[-1]
+        # One choice a backend; older CLIs knew a single one.
+        chosen = workspace.get("stacks", {}).get(backend_url()) or workspace.get("stack")
+        return str(chosen or DEFAULT_STACK).rsplit("/", 1)[-1]
     return DEFAULT_STACK
+
+
+def backend_url() -> str:
+    """Where the state is: as the environment says, or in the project's directory (so does scripts/pulumi)."""
+    return os.environ.get("PULUMI_BACKEND_URL") or f"file://{ROOT / '.evenkeel' / 'state'}"
 
 
 def checkpoint_stamp(stack: str) -> str | None:
     """What changes with the stack's checkpoint: «absent» without one, None when the backend is not a directory."""
-    backend = os.environ.get("PULUMI_BACKEND_URL") or f"file://{ROOT / '.evenkeel' / 'state'}"
+    backend = backend_url()
     url = urlparse(backend)
     if url.scheme != "file":
         return None

@@ -129,7 +129,10 @@ def test_the_stack_is_the_named_one_then_the_environment_s_then_the_selected_one
     digest = inventory.hashlib.sha1(str(project / "Pulumi.yaml").encode()).hexdigest()
     workspaces = project / "home/workspaces"
     workspaces.mkdir(parents=True)
-    (workspaces / f"evenkeel-{digest}-workspace.json").write_text('{"stack": "organization/evenkeel/chosen"}')
+    selection = workspaces / f"evenkeel-{digest}-workspace.json"
+    selection.write_text('{"stack": "organization/evenkeel/before"}')
+    assert inventory.selected_stack() == "before"
+    selection.write_text(json.dumps({"stacks": {inventory.backend_url(): "organization/evenkeel/chosen"}}))
     with pytest.raises(InventoryError, match="no stack chosen"):
         inventory.load()
     monkeypatch.setenv("EVENKEEL_STACK", "other")
