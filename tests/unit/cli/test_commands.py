@@ -181,6 +181,7 @@ def test_ssh_passes_a_command_on(stack, typed, sent):
         (["app-a"], ["app@blue", "app@green"]),
         (["db-a"], ["cassandra"]),
         (["ns-1"], ["named"]),
+        (["control"], []),
         (["lb-a", "--unit", "ssh"], ["ssh"]),
     ],
 )
