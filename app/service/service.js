@@ -6,9 +6,14 @@ import { accessLog } from "./log.js";
 
 export const NAME = "item-service";
 
+// Answers by itself, for `next` of a request may go through the handlers only once.
 function answerWithin(milliseconds) {
   return (request, response, next) => {
-    const timer = setTimeout(() => next(unavailable("timeout", "the answer took too long")), milliseconds);
+    const answer = () => {
+      const error = unavailable("timeout", "the answer took too long; a write may still have happened");
+      answerErrors(error, request, response);
+    };
+    const timer = setTimeout(answer, milliseconds);
     response.once("close", () => clearTimeout(timer));
     next();
   };
