@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from scripts.engine.errors import EngineError, StateError
+
+REPLACE_WITH = "replaceWith"
+"""The one feature of checkpoints of version 4 that this engine knows."""
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -75,13 +79,14 @@ class Backend:
             raise StateError(f"{path} is not JSON ({error}); put {path.name}.bak in its place") from error
         if versioned.get("version") not in (3, 4) or not isinstance(versioned.get("checkpoint"), dict):
             raise StateError(f"{path} is not a checkpoint of version 3; open it with the Pulumi CLI that wrote it")
-        if versioned.get("features"):
-            raise StateError(f"{path} uses {', '.join(versioned['features'])}, which only the Pulumi CLI knows; use it")
+        strange = sorted({*(versioned.get("features") or ())} - {REPLACE_WITH})
+        if strange:
+            raise StateError(f"{path} uses {', '.join(strange)}, which only the Pulumi CLI knows; use it")
         checkpoint: dict[str, Any] = versioned["checkpoint"]
         return checkpoint
 
-    def save(self, stack: str, checkpoint_text: str) -> None:
-        """Write the checkpoint, keeping the one before it as `.bak`."""
+    def save(self, stack: str, checkpoint_text: str, features: Sequence[str] = ()) -> None:
+        """Write the checkpoint, keeping the one before it as `.bak`; a state that uses features is of version 4."""
         path = self.checkpoint(stack)
         if path.exists():
             backup = path.with_name(path.name + ".bak")
@@ -89,7 +94,8 @@ class Backend:
             spare.unlink(missing_ok=True)
             os.link(path, spare)
             spare.replace(backup)
-        write_durably(path, f'{{"version":3,"checkpoint":{checkpoint_text}}}')
+        head = f'"version":4,"features":{json.dumps(list(features))}' if features else '"version":3'
+        write_durably(path, f'{{{head},"checkpoint":{checkpoint_text}}}')
 
     def remove(self, stack: str) -> None:
         """Forget a stack: its checkpoint and history; a `.bak` stays, as with the CLI."""

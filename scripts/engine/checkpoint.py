@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.engine import VERSION
-from scripts.engine.backend import Backend
+from scripts.engine.backend import REPLACE_WITH, Backend
 from scripts.engine.passphrase import Crypter
 from scripts.engine.state import ResourceState, now_text, state_from_json, state_to_json
 
@@ -137,7 +137,8 @@ class Snapshot:
                 return
             with self._lock:
                 upto = self._wanted
-            self._backend.save(self._stack, self._document(self._backend))
+            features = [REPLACE_WITH] if any(state.replace_with for state in self.resources()) else []
+            self._backend.save(self._stack, self._document(self._backend), features)
             self._saved = upto
             self._dirty = False
 

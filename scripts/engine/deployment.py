@@ -12,7 +12,7 @@ from scripts.engine.diff import Diff, reset_ignored
 from scripts.engine.errors import EngineError, MonitorClosed
 from scripts.engine.goal import Goal
 from scripts.engine.old_states import OldStates
-from scripts.engine.order import deletion_order, replaced_dependents
+from scripts.engine.order import deletion_order, needed_by, replaced_dependents
 from scripts.engine.perform import Performer, StepFailed, Surroundings
 from scripts.engine.providers import command
 from scripts.engine.state import ResourceState, make_urn
@@ -162,7 +162,7 @@ class Deployment:
         self._replaced.add(new.urn)
         early = self._delete_early(old) if decision.delete_first else []
         step = Step(Op.CREATE_REPLACEMENT, old, new, decision.diff)
-        return step, lambda: self._performer.replace(step, early)
+        return step, lambda: self._performer.replace(step, early, gone=decision.delete_first)
 
     def _refuse_replacing(self, new: ResourceState) -> None:
         message = (
@@ -235,6 +235,7 @@ class Deployment:
         self._delete(self.snapshot.resources())
 
     def _delete(self, condemned: list[ResourceState]) -> None:
+        condemned = self._spare_protected(condemned)
         urns = {state.urn for state in condemned}
         with ThreadPoolExecutor(self.around.parallel) as pool:
             for round_ in deletion_order(self.previous, condemned):
@@ -242,14 +243,19 @@ class Deployment:
                     return
                 list(pool.map(lambda state: self._delete_one(state, urns), round_))
 
+    def _spare_protected(self, condemned: list[ResourceState]) -> list[ResourceState]:
+        """Without the protected resources, each told as an error, and without what they need."""
+        protected = [state for state in condemned if state.protect and not state.delete]
+        for state in protected:
+            self.note_error(state.urn, _protected(state.urn))
+        spared = needed_by(self.previous, protected)
+        return [state for state in condemned if id(state) not in spared]
+
     def _delete_one(self, state: ResourceState, condemned: set[str]) -> None:
         if self.stopped:
             return
         if state.pending_replacement and not state.delete:
             self._performer.forget(Step(Op.DISCARD, state, None, Diff()))
-            return
-        if state.protect and not state.delete:
-            self.note_error(state.urn, _protected(state.urn))
             return
         step = Step(Op.DELETE_REPLACED if state.delete else Op.DELETE, state, None, Diff(changed=True))
         try:

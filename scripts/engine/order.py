@@ -38,6 +38,18 @@ def deletion_order(resources: list[ResourceState], condemned: Iterable[ResourceS
     return [rounds[level] for level in sorted(rounds, reverse=True)]
 
 
+def needed_by(resources: list[ResourceState], kept: Iterable[ResourceState]) -> set[int]:
+    """Ids of the kept states and of all that they need, directly or through others."""
+    spared = {id(state) for state in kept}
+    urns: set[str] = set()
+    for state in reversed(resources):
+        if state.urn in urns and not state.delete:
+            spared.add(id(state))
+        if id(state) in spared:
+            urns |= dependency_urns(state)
+    return spared
+
+
 def replaced_dependents(resources: list[ResourceState], root: ResourceState) -> list[ResourceState]:
     """What must be deleted before `root` is, when it is deleted before its replacement is created.
 

@@ -94,24 +94,30 @@ class Performer:
     def update(self, step: Step) -> None:
         """Update a resource in place."""
         old, new = _both(step)
-        new.id, new.created, new.modified = old.id, old.created, old.modified
 
         def operate() -> None:
+            new.id = old.id
             new.outputs = self._updated(old, new)
             new.modified = now_text() if new.custom else new.modified
             mark_secrets(new)
 
         self._operation(step, new, "updating", operate, lambda: (new, old))
 
-    def replace(self, step: Step, early: list[ResourceState]) -> None:
-        """Replace a resource; `early` are the states to delete first, in this order."""
+    def replace(self, step: Step, early: list[ResourceState], gone: bool) -> None:
+        """Replace a resource; `early` are the states to delete first, in this order.
+
+        `gone`: the old resource is deleted before the new one is made, not after everything else.
+        """
         old, new = _both(step)
         for state in early:
             self.delete(Step(Op.DELETE_REPLACED, state, None, step.diff), skip=False, keep=True)
-        self.create(step)
         logical = Step(Op.REPLACE, old, new, step.diff)
+        if not gone:
+            self.create(step)
         self.around.sink.started(logical)
         self.around.sink.finished(logical, 0.0)
+        if gone:
+            self.create(step)
 
     def delete(self, step: Step, skip: bool, keep: bool = False) -> None:
         """Delete a resource. `skip`: only forget it; `keep`: it stays in the state as awaiting its replacement."""

@@ -64,7 +64,8 @@ class PreviewJson:
 
     def document(self) -> str:
         """The document."""
-        body: dict[str, Any] = {"config": self._config, "steps": self._steps}
+        body: dict[str, Any] = {"config": self._config} if self._config else {}
+        body["steps"] = self._steps
         if self._diagnostics:
             body["diagnostics"] = self._diagnostics
         body["duration"] = int((time.monotonic() - self._begun) * 1e9)
