@@ -16,7 +16,6 @@ from components.settings import Settings, SiteSettings
 SLOTS = ("blue", "green")
 PORTS = {"blue": 8001, "green": 8002}
 CQL_PORT = 9042
-PASSWORD = "/etc/evenkeel/database-password"  # noqa: S105 - the path of a file, not what is in it
 UNIT = "/etc/systemd/system/app@.service"
 
 
@@ -89,21 +88,21 @@ def environment(settings: Settings, site: SiteSettings, slot: str) -> dict[str, 
     }
 
 
+def slot_files(settings: Settings, site: SiteSettings, slot: str, password: pulumi.Output[str]) -> list[dict[str, Any]]:
+    """Return a slot's environment, and the database's password for its user alone."""
+    owner = f"app-{slot}:app-{slot}"
+    variables = environment(settings, site, slot)
+    return [
+        {"path": f"/etc/evenkeel/app-{slot}.env", "content": render("app/slot.env.j2", variables=variables)},
+        {"path": f"/etc/evenkeel/app-{slot}.password", "content": password, "mode": "0400", "owner": owner},
+    ]
+
+
 def bundle(settings: Settings, site: SiteSettings, password: pulumi.Output[str]) -> Bundle:
     """Return the slots' configuration on one application server."""
-    environments = [
-        {
-            "path": f"/etc/evenkeel/app-{slot}.env",
-            "content": render("app/slot.env.j2", variables=environment(settings, site, slot)),
-        }
-        for slot in SLOTS
-    ]
+    of_slots = [file for slot in SLOTS for file in slot_files(settings, site, slot, password)]
     unit = render("app/app@.service.j2", limits=settings.artifact.manifest.limits)
-    files: list[dict[str, Any]] = [
-        {"path": UNIT, "content": unit},
-        {"path": PASSWORD, "content": password, "mode": "0600"},
-        *environments,
-    ]
+    files: list[dict[str, Any]] = [{"path": UNIT, "content": unit}, *of_slots]
     return Bundle(
         role="app",
         directories=[{"path": f"/srv/app/{slot}"} for slot in SLOTS],

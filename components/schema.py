@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 COLUMN = re.compile(r"[a-z][a-z0-9_]{0,47}")
 TOKEN = re.compile(r"[a-z0-9_]+|[<>,]")
-NATIVE = frozenset(
-    ("ascii", "bigint", "blob", "boolean", "date", "decimal", "double", "duration", "float", "inet", "int")
-    + ("smallint", "text", "time", "timestamp", "timeuuid", "tinyint", "uuid", "varchar", "varint")
-)
+NATIVE = frozenset([
+    "ascii", "bigint", "blob", "boolean", "date", "decimal", "double", "duration", "float", "inet", "int",
+    "smallint", "text", "time", "timestamp", "timeuuid", "tinyint", "uuid", "varchar", "varint",
+])  # fmt: skip
 ARGUMENTS = {"list": 1, "set": 1, "map": 2, "frozen": 1}
 UNORDERED = ("duration",)
 
