@@ -119,13 +119,17 @@ def test_every_connection_pins_a_host_key_and_logs_in_by_key(graph: Graph) -> No
 def test_every_load_balancer_declares_both_slots_of_every_server_its_own_first(graph: Graph) -> None:
     for site in "abcd":
         servers = re.findall(r"^    server (\S+) (\S+)", haproxy(graph, site), re.M)
-        assert sorted(name for name, _ in servers) == sorted(f"{s}-{slot}" for s in "abcd" for slot in ("blue", "green"))
+        assert sorted(name for name, _ in servers) == sorted(
+            f"{s}-{slot}" for s in "abcd" for slot in ("blue", "green")
+        )
         assert servers[0][0] == f"{site}-blue"
         assert len({address for _, address in servers}) == 8
 
 
 def test_only_the_first_site_is_published(graph: Graph) -> None:
-    published = {name: inputs["triggers"][0]["publish"] for name, inputs in graph.commands.items() if "-machine" in name}
+    published = {
+        name: inputs["triggers"][0]["publish"] for name, inputs in graph.commands.items() if "-machine" in name
+    }
     assert [name for name, ports in published.items() if ports] == ["lb-a-machine"]
 
 

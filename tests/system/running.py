@@ -1,4 +1,4 @@
-"""The running stack as the tests see it: commands on its hosts, containers stopped and started, load from the runner."""
+"""The running stack as the tests see it: commands on its hosts, machines stopped and started, load from the runner."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def make(target: str, stack: str = STACK, timeout: float = UP_SECONDS) -> str:
     """Run `make TARGET STACK=…` and return what it printed; the end of it is the failure's reason."""
     done = subprocess.run(
         ["make", target, f"STACK={stack}"],
-        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout,
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, timeout=timeout, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"make {target} STACK={stack} failed:\n{done.stdout[-4000:]}"
     return done.stdout
@@ -55,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Report:
-    """What a load of requests came to: how many, by status ("0" means no answer), and vegeta's own words on failures."""
+    """What a load of requests came to: how many, by status ("0": no answer), and vegeta's own words on failures."""
 
     requests: int
     statuses: dict[str, int]

@@ -128,7 +128,7 @@ def test_an_artifact_that_is_not_what_its_sha256_says_is_refused(
 ) -> None:
     with (project / "artifacts" / "item-service-1.0.0.tar.gz").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(SettingsError, match="config evenkeel:version: 1.0.0 cannot be used: .*sha256"):
+    with pytest.raises(SettingsError, match=r"config evenkeel:version: 1\.0\.0 cannot be used: .*sha256"):
         load_with()
 
 
