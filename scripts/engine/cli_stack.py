@@ -30,6 +30,7 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser], co
     select = actions.add_parser("select", parents=[common], help="select a stack")
     select.add_argument("name", nargs="?")
     select.add_argument("-c", "--create", action="store_true", help="make it if it is missing")
+    select.add_argument("--secrets-provider", choices=("default", "passphrase"), default="default")
     select.set_defaults(handler=_select)
     ls = actions.add_parser("ls", parents=[common], help="list the project's stacks")
     ls.add_argument("-j", "--json", action="store_true")
