@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """Print the database's ring as this node sees it, as JSON: {"nodes": [{"state", "address", "rack"}], "age": seconds}.
 
-nodetool starts a JVM, a second or more of this machine's processor. So a reading is kept for a few seconds; when it is
-older, a detached process makes a new one (one at a time, however many ask), and the caller waits for it only a moment
-as long as the older one is still usable. {"error": sentence} when nodetool cannot tell. Standard library only.
+nodetool starts a JVM, more than a second of this machine's processor. So a reading is kept, and holds until the node
+notes in its journal that a peer came, went or changed (Cassandra's gossip says so in one line). A reading that holds is
+given at once with age 0, and made anew beside that once a minute. After a change the caller waits for the new reading;
+when that takes long, it gets the older one with its true age. One nodetool runs at a time, however many ask.
+{"error": sentence} when nodetool cannot tell. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,31 +22,61 @@ from typing import Any
 Reading = dict[str, Any]
 
 CACHE = Path("/run/evenkeel/ring.json")
-FRESH = 3.0  # seconds a reading is used without a new one
-PATIENCE = 1.5  # seconds a caller waits for a new reading when an older one is there
-USABLE = 20.0  # seconds after which an older reading is worth nothing and the caller waits
+NEW = 60.0  # seconds for which nodetool is not asked again as long as the journal notes no change
+TRUSTED = 3600.0  # seconds for which the journal is believed
+UNCHECKED = 5.0  # seconds for which a reading holds when the journal cannot be read
+PATIENCE = 2.0  # seconds a caller waits for a new reading when it could have an older one
 DEADLINE = 20.0  # seconds nodetool may take
+CHANGES = r"is now (UP|DOWN)|state jump|is now part of the cluster|^(Started|Stopped|Stopping) "
 LINE = re.compile(r"^([UD][NLJM?])\s+(\S+)\s.*?(\S+)\s*$", re.MULTILINE)
 
 
 def read() -> Reading:
-    """The kept reading, or a new one."""
+    """The kept reading while it holds, or a new one."""
+    begin = time.time()
     reading = kept()
-    if reading is None or reading["age"] > FRESH:
-        start_refreshing()
-        usable = reading is not None and reading["age"] <= USABLE
-        reading = wait(PATIENCE if usable else DEADLINE) or (reading if usable else None)
-    return reading or {"error": f"nodetool did not answer within {DEADLINE:g} s"}
+    if reading is not None and holds(reading):
+        if begin - reading["read_at"] > NEW:
+            start_refreshing()
+        return dated(reading, age=0.0)
+    start_refreshing()
+    usable = reading is not None and "nodes" in reading
+    newer = wait(PATIENCE if usable else DEADLINE, reading)
+    if newer is not None:
+        return dated(newer, age=max(begin - newer["read_at"], 0.0))
+    if reading is not None and usable:
+        return dated(reading, age=time.time() - reading["read_at"])
+    return {"error": f"nodetool did not answer within {DEADLINE:g} s"}
+
+
+def dated(reading: Reading, age: float) -> Reading:
+    """A reading as it is printed."""
+    return {key: value for key, value in reading.items() if key != "read_at"} | {"age": round(age, 1)}
+
+
+def holds(reading: Reading) -> bool:
+    """Whether nothing has changed in the ring since this reading was begun."""
+    age: float = time.time() - reading["read_at"]
+    if "nodes" not in reading or age > TRUSTED:
+        return age < UNCHECKED and "error" in reading
+    since = f"--since=@{int(reading['read_at'])}"
+    journal = ["journalctl", "--unit=cassandra", "--output=cat", "--no-pager", "--lines=1", since, f"--grep={CHANGES}"]
+    try:
+        done = subprocess.run(journal, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return age < UNCHECKED
+    if done.returncode not in (0, 1) or (done.returncode == 1 and done.stderr.strip()):
+        return age < UNCHECKED
+    return done.returncode == 1  # no such line
 
 
 def kept() -> Reading | None:
-    """The last reading with its age in seconds, or None."""
+    """The last reading, or None."""
     try:
         reading: Reading = json.loads(CACHE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    reading["age"] = round(max(time.time() - reading.pop("read_at"), 0.0), 1)
-    return reading
+    return reading if "read_at" in reading else None
 
 
 def start_refreshing() -> None:
@@ -58,13 +90,13 @@ def start_refreshing() -> None:
     )
 
 
-def wait(patience: float) -> Reading | None:
-    """A fresh reading as soon as there is one; None when patience (seconds) runs out."""
+def wait(patience: float, older: Reading | None) -> Reading | None:
+    """The next reading after `older` as soon as there is one; None when patience (seconds) runs out."""
     give_up = time.monotonic() + patience
     while time.monotonic() < give_up:
         time.sleep(0.05)
         reading = kept()
-        if reading is not None and reading["age"] <= FRESH:
+        if reading is not None and (older is None or reading["read_at"] > older["read_at"]):
             return reading
     return None
 
@@ -77,7 +109,8 @@ def refresh() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        reading = ask_nodetool() | {"read_at": time.time()}
+        begin = time.time()  # what changes while nodetool runs must count as later
+        reading = ask_nodetool() | {"read_at": begin}
         new = CACHE.with_suffix(".new")
         new.write_text(json.dumps(reading), encoding="utf-8")
         new.replace(CACHE)
