@@ -14,7 +14,7 @@ from scripts.image.pieces import PIECES, Piece, fetch_piece
 from scripts.image.podman_image import add_host_tools, image_present, import_base, remove_superseded
 from scripts.image.progress import Progress
 from scripts.image.recipe import ROOT, Recipe, load_recipe
-from scripts.image.rootfs import add_files, install_packages
+from scripts.image.rootfs import add_files, compile_python, install_packages
 
 CACHE = ROOT / ".evenkeel" / "cache" / "image"
 NEEDED_MB = 4000
@@ -47,6 +47,7 @@ def make_root(recipe: Recipe, root: Path, progress: Progress) -> None:
         pieces = pool.submit(lambda: {piece.target: _piece(piece, recipe, progress) for piece in PIECES})
         packages.result()
         add_files(root, pieces.result())
+        compile_python(root, _fresh_log("compile"))
 
 
 def _build_base(recipe: Recipe, progress: Progress) -> None:

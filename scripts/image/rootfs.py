@@ -44,6 +44,12 @@ def add_files(root: Path, pieces: dict[str, Path]) -> None:
         shutil.copytree(source, root / target, dirs_exist_ok=True, symlinks=True)
 
 
+def compile_python(root: Path, log: Path) -> None:
+    """Compile the Python packages with the image's own Python: this machine's may be another."""
+    command = ["chroot", str(root), "/usr/bin/python3", "-m", "compileall", "-q", "/opt/evenkeel/python"]
+    run_logged(command, log, "Compiling the image's Python packages")
+
+
 def find_mirrors() -> tuple[Mirror, ...]:
     """Debian's own archives among the sources of this machine's apt; empty on a machine without apt."""
     if shutil.which("apt-get") is None:
