@@ -1,5 +1,6 @@
 """Networks and ports already in use on this machine. Pure readings of /proc/net, and one bind to be sure."""
 
+import errno
 import ipaddress
 import socket
 import struct
@@ -39,15 +40,18 @@ def find_overlap(wanted: str, routes: list[Route], own_interfaces: set[str]) -> 
     return None
 
 
-def port_is_free(address: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+def port_problem(address: str, port: int) -> str:
+    """Why no server could listen there now, in words; empty when one could."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((address, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+                return "is at no address of this machine"
+            holder = find_listener(port)
+            return f"is taken by {holder}" if holder else "is taken"
+    return ""
 
 
 def find_listener(port: int, proc: Path = Path("/proc")) -> str:
@@ -55,8 +59,17 @@ def find_listener(port: int, proc: Path = Path("/proc")) -> str:
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port, proc)}
     for entry in proc.glob("[0-9]*"):
         if sockets & set(_open_files(entry)):
-            return f"{(entry / 'comm').read_text().strip()} (pid {entry.name})"
+            return f"{_describe(entry)} (pid {entry.name})"
     return ""
+
+
+def _describe(process: Path) -> str:
+    name = (process / "comm").read_text().strip()
+    words = (process / "cmdline").read_text().split("\0")
+    if name == "conmon" and "-n" in words:
+        # Podman's monitor holds the ports that it publishes: the container's name says more.
+        return f"container {words[words.index('-n') + 1]}"
+    return name
 
 
 def _listening_inodes(port: int, proc: Path) -> Iterator[str]:

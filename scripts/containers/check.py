@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from scripts.containers.addresses import find_listener, find_overlap, parse_routes, port_is_free
+from scripts.containers.addresses import find_overlap, parse_routes, port_problem
 from scripts.containers.errors import ContainerError
 from scripts.containers.podman import list_containers, list_networks, podman, run_podman
 from scripts.containers.quirks import find_runtime
@@ -62,11 +62,11 @@ def check_port(published: str, containers: list[dict[str, Any]]) -> None:
         raise ContainerError(f"The port to publish, {published!r}, is not address:port.")
     port = int(text)
     ours = {mapping["host_port"] for listed in containers for mapping in listed.get("Ports") or []}
-    if port in ours or port_is_free(address, port):
-        return
-    holder = find_listener(port)
-    taken = f"is taken by {holder}" if holder else "is taken, or is no address of this machine"
-    raise ContainerError(f"Port {address}:{port} {taken}: stop that, or choose another with `pulumi config set`.")
+    problem = "" if port in ours else port_problem(address, port)
+    if problem:
+        raise ContainerError(
+            f"Port {address}:{port} {problem}: free it, or choose another with `pulumi config set publish`."
+        )
 
 
 def check_disk(spec: CheckSpec, *, present: bool) -> None:

@@ -1,0 +1,51 @@
+"""What the make targets read, and the locks they clear."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from scripts.make.config import StackConfig, read_config
+from scripts.make.locks import clear_abandoned_locks
+
+PROJECT = "config: {version: {default: 1.0.0}, artifact: {default: 'artifacts/{version}.tar.gz'}}"
+
+
+def test_a_stack_without_a_file_has_the_projects_defaults(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT)
+    assert read_config(tmp_path, "dev") == StackConfig("1.0.0", True)
+
+
+def test_a_stacks_own_version_and_artifact_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT)
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {'evenkeel:version': 2.0.0}")
+    assert read_config(tmp_path, "dev") == StackConfig("2.0.0", True)
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {'evenkeel:artifact': other.tar.gz}")
+    assert read_config(tmp_path, "dev") == StackConfig("1.0.0", False)
+
+
+def write_lock(folder: Path, name: str, pid: int, hostname: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"pid": pid, "username": "u", "hostname": hostname, "timestamp": "t"}))
+    return path
+
+
+def test_only_a_lock_of_this_machine_whose_process_is_gone_is_cleared(tmp_path: Path) -> None:
+    folder = tmp_path / ".pulumi" / "locks" / "organization" / "evenkeel" / "dev"
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    abandoned = write_lock(folder, "abandoned", gone.pid, socket.gethostname())
+    held = write_lock(folder, "held", os.getpid(), socket.gethostname())
+    elsewhere = write_lock(folder, "elsewhere", gone.pid, "another-machine")
+    clear_abandoned_locks(f"file://{tmp_path}", "dev")
+    assert not abandoned.exists()
+    assert held.exists()
+    assert elsewhere.exists()
+
+
+def test_a_backend_that_is_no_directory_is_left_alone() -> None:
+    clear_abandoned_locks("s3://bucket", "dev")
