@@ -54,6 +54,7 @@ def read_artifact(path: Path) -> Artifact:
             members = {posixpath.normpath(member.name): member for member in list_members(tar)}
             check_members(members.items())
             manifest = parse_manifest(read_manifest(tar, members.get(FILE_NAME)))
+            read_to_end(tar)
     except ArtifactError as error:
         raise ArtifactError(f"the artifact {path.name}: {error}") from None
     except (tarfile.TarError, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -157,6 +158,12 @@ def read_manifest(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> str:
         return content.read().decode("utf-8")
     except UnicodeDecodeError:
         raise ArtifactError(f"its {FILE_NAME} is not UTF-8") from None
+
+
+def read_to_end(tar: tarfile.TarFile) -> None:
+    """Read what follows the archive's end, where the compressed stream's own check sum is."""
+    while tar.fileobj and tar.fileobj.read(1 << 20):
+        pass
 
 
 def check_program(manifest: Manifest, members: dict[str, tarfile.TarInfo], path: Path) -> None:

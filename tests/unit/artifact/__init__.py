@@ -1,0 +1,1 @@
+"""Artifacts and the sample service: promises of docs/application.md."""
