@@ -10,6 +10,8 @@ const PROBE_MS = 1000;
 // One slow probe does not make a service unready: that would take every instance out together when all are busy.
 const FRESH_MS = 10_000;
 const MOST_RETRIES = 2;
+// A database that is only slow gets slower from being asked again, so a time-out is followed by one more try.
+const MOST_RETRIES_AFTER_TIMEOUT = 1;
 // Outages shorter than this are waited out rather than answered with an error.
 const PATIENCE_MS = 6000;
 const PAUSE_MS = 200;
@@ -17,20 +19,21 @@ const PAUSE_MS = 200;
 // Every statement of this service is idempotent: keys and timestamps are chosen before it is sent, so sending it
 // twice is writing it once. After a failure another coordinator gets it.
 class AnotherNode extends policies.retry.RetryPolicy {
-  #decide(info) {
-    return info.nbRetry < MOST_RETRIES ? this.retryResult(undefined, false) : this.rethrowResult();
+  #decide(info, most) {
+    return info.nbRetry < most ? this.retryResult(undefined, false) : this.rethrowResult();
   }
   onReadTimeout(info) {
-    return this.#decide(info);
+    return this.#decide(info, MOST_RETRIES_AFTER_TIMEOUT);
   }
   onWriteTimeout(info) {
-    return this.#decide(info);
+    return this.#decide(info, MOST_RETRIES_AFTER_TIMEOUT);
   }
   onUnavailable(info) {
-    return this.#decide(info);
+    return this.#decide(info, MOST_RETRIES);
   }
-  onRequestError(info) {
-    return this.#decide(info);
+  onRequestError(info, consistency, error) {
+    const isTimeout = error instanceof errors.OperationTimedOutError;
+    return this.#decide(info, isTimeout ? MOST_RETRIES_AFTER_TIMEOUT : MOST_RETRIES);
   }
 }
 
