@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.engine.config import ConfigValue, full_key, merge_config, read_value
 from scripts.engine.errors import EngineError
-from scripts.engine.project import load_stack_file
+from scripts.engine.project import load_stack_file, quoted
 from scripts.engine.session import Stack, open_session, open_stack
 from scripts.engine.values import Path, parse_path
 
@@ -141,7 +141,7 @@ def _put(container: Any, path: Path, value: Any) -> None:
         if not isinstance(inner, dict | list):
             _assign(container, step, following)
         container = container[step]
-    _assign(container, path[-1], value)
+    _assign(container, path[-1], quoted(value) if isinstance(value, str) else value)
 
 
 def _assign(container: Any, step: str | int, value: Any) -> None:

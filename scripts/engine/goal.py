@@ -82,7 +82,7 @@ def goal_from_request(request: Any, root: Path) -> Goal:
         custom_timeouts=_timeouts(request.customTimeouts),
         hide_diff=list(request.hideDiffs),
         source_position=_position(request.sourcePosition, root),
-        stack_trace=[{"sourcePosition": _position(frame.pc, root)} for frame in request.stackTrace.frames],
+        stack_trace=[_frame(_position(frame.pc, root)) for frame in request.stackTrace.frames],
     )
 
 
@@ -106,6 +106,10 @@ def _seconds(text: str) -> float:
         total += float(number) * _UNITS[unit]
         number, position = "", position + len(unit)
     return total
+
+
+def _frame(position: str) -> dict[str, str]:
+    return {"sourcePosition": position} if position else {}
 
 
 def _position(position: Any, root: Path) -> str:

@@ -149,9 +149,7 @@ class EngineLog(engine_pb2_grpc.EngineServicer):
         severity = _SEVERITIES.get(request.severity, "info")
         if severity == "debug" or self._deployment.stopped:
             return empty_pb2.Empty()
-        if severity == "error":
-            self._deployment.note_error(request.urn, request.message)
-        elif request.ephemeral:
+        if request.ephemeral and severity != "error":
             self._deployment.around.sink.status(request.urn, request.message)
         else:
             self._deployment.around.sink.log(request.urn, severity, request.message)

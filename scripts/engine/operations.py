@@ -194,7 +194,9 @@ def _program_run(deployment: Deployment, stack: Stack, config: dict[str, ConfigV
         watcher.start()
         code = program.wait()
         deployment.wait_idle()
-        if code not in (0, TOLD) and not deployment.stopped:
+        if code == TOLD:
+            deployment.errors += 1
+        elif code and not deployment.stopped:
             deployment.fail("", f"program exited with non-zero exit code: {code}")
         if code == 0 and not deployment.stopped and not deployment.errors:
             deployment.delete_rest()

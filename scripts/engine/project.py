@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from scripts.engine.backend import Backend, write_durably
 from scripts.engine.errors import EngineError
@@ -119,6 +120,14 @@ class StackFile:
         mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o644
         write_durably(self.path, text.getvalue() if self.document else "")
         self.path.chmod(mode)
+
+
+_AMBIGUOUS = re.compile(r"^(y|n|yes|no|on|off|true|false|null|~)$", re.IGNORECASE)
+
+
+def quoted(text: str) -> str:
+    """Text for a settings file; quoted where a YAML 1.1 reader would take it for something else."""
+    return DoubleQuotedScalarString(text) if _AMBIGUOUS.match(text) else text
 
 
 def _round_trip() -> YAML:
