@@ -129,7 +129,7 @@ class Session:
         """
         text = compose(command)
         try:
-            result = self._exchange(guarded(text, timeout), as_bytes(stdin), timeout)
+            result = self._exchange(text, as_bytes(stdin), timeout)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise UnreachableError(self.login.name, f"the connection broke: {error or 'closed by the host'}") from error
         if check and not result.ok:
@@ -154,7 +154,7 @@ class Session:
         channel = transport.open_session(timeout=min(timeout, CONNECT_SECONDS))
         try:
             channel.settimeout(timeout)
-            channel.exec_command(text)
+            channel.exec_command(guarded(text, timeout))
             stdout, stderr = bytearray(), bytearray()
             workers = [
                 threading.Thread(target=feed, args=(channel, stdin), daemon=True),
@@ -169,7 +169,7 @@ class Session:
                 raise DeadlineError(self.login.name, f"no end after {timeout:g} s: «{shorten(text)}»")
             status = channel.recv_exit_status()
             if status in (-1, 137) and time.monotonic() > deadline - 1.5:
-                raise DeadlineError(self.login.name, f"ended by the time limit of {timeout:g} s")
+                raise DeadlineError(self.login.name, f"no end after {timeout:g} s: «{shorten(text)}»")
             if status == -1:
                 raise EOFError
             return Result(decode(stdout), decode(stderr), status)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.inventory import Host, Inventory, Role
-from scripts.ssh import CommandError, Login, Session, SshError, map_hosts
+from scripts.ssh import CommandError, DeadlineError, Login, Session, SshError, map_hosts
 
 FORMAT = 1
 ANSWER_SECONDS = 25.0
@@ -130,7 +130,7 @@ class Report:
     @property
     def reachable(self) -> bool:
         """Whether the host answered at all, even if not with facts."""
-        return self.facts is not None or isinstance(self.error, CommandError)
+        return self.facts is not None or isinstance(self.error, CommandError | DeadlineError)
 
 
 def gather(inventory: Inventory) -> tuple[Report, ...]:

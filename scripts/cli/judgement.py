@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scripts.cli.facts import Facts, Report, Server, Slot
 from scripts.inventory import Host, Inventory, Role
-from scripts.ssh import UnreachableError
+from scripts.ssh import DeadlineError, UnreachableError
 
 SERVICES = {Role.LOAD_BALANCER: ("haproxy",), Role.DATABASE: ("cassandra",), Role.NAME_SERVER: ("named",)}
 MEMORY_TIGHT = 0.95
@@ -94,6 +94,8 @@ def judge_reachable(view: View) -> Iterator[Problem]:
         if isinstance(error, UnreachableError):
             remedy = f"evenkeel start {host.name}" if host.container else f"see whether the machine {host.address} runs"
             yield Problem(host.name, f"{host.name} does not answer ({error.reason})", remedy)
+        elif isinstance(error, DeadlineError):
+            yield Problem(host.name, f"{host.name} answers too slowly: {error.reason}", f"evenkeel ssh {host.name} top")
         else:
             yield Problem(host.name, f"{host.name} gives no facts: {error.reason}", error.hint or "make up")
 

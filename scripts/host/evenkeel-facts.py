@@ -37,7 +37,7 @@ UNITS = ("haproxy", "named", "cassandra", "app@blue", "app@green", "ssh")
 SLOT_PORTS = {"blue": 8001, "green": 8002}
 SLOTS = Path("/srv/app")
 SLOT_ENVIRONMENT = Path("/etc/evenkeel")
-RING_DEADLINE = 22.0  # seconds; evenkeel-ring's own limit comes first
+RING_DEADLINE = 14.0  # seconds; evenkeel-ring's own limit comes first
 HTTP_DEADLINE = 1.5
 
 

@@ -26,7 +26,8 @@ NEW = 60.0  # seconds for which nodetool is not asked again as long as the journ
 TRUSTED = 3600.0  # seconds for which the journal is believed
 UNCHECKED = 5.0  # seconds for which a reading holds when the journal cannot be read
 PATIENCE = 2.0  # seconds a caller waits for a new reading when it could have an older one
-DEADLINE = 20.0  # seconds nodetool may take
+LONGEST = 6.0  # seconds a caller waits when there is nothing older
+DEADLINE = 60.0  # seconds nodetool may take, beside the callers
 CHANGES = r"is now (UP|DOWN)|state jump|is now part of the cluster|^(Started|Stopped|Stopping) "
 LINE = re.compile(r"^([UD][NLJM?])\s+(\S+)\s.*?(\S+)\s*$", re.MULTILINE)
 
@@ -41,12 +42,12 @@ def read() -> Reading:
         return dated(reading, age=0.0)
     start_refreshing()
     usable = reading is not None and "nodes" in reading
-    newer = wait(PATIENCE if usable else DEADLINE, reading)
+    newer = wait(PATIENCE if usable else LONGEST, reading)
     if newer is not None:
         return dated(newer, age=max(begin - newer["read_at"], 0.0))
     if reading is not None and usable:
         return dated(reading, age=time.time() - reading["read_at"])
-    return {"error": f"nodetool did not answer within {DEADLINE:g} s"}
+    return {"error": f"nodetool has been reading the ring for {LONGEST:g} s; ask again"}
 
 
 def dated(reading: Reading, age: float) -> Reading:
@@ -62,7 +63,7 @@ def holds(reading: Reading) -> bool:
     since = f"--since=@{int(reading['read_at'])}"
     journal = ["journalctl", "--unit=cassandra", "--output=cat", "--no-pager", "--lines=1", since, f"--grep={CHANGES}"]
     try:
-        done = subprocess.run(journal, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        done = subprocess.run(journal, capture_output=True, text=True, timeout=LONGEST, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return age < UNCHECKED
     if done.returncode not in (0, 1) or (done.returncode == 1 and done.stderr.strip()):

@@ -117,8 +117,8 @@ def test_without_a_journal_a_reading_holds_for_seconds_only(tool, tmp_path):
 
 def test_nobody_waits_for_ever(tool, monkeypatch):
     monkeypatch.setattr(tool, "start_refreshing", lambda: None)
-    monkeypatch.setattr(tool, "DEADLINE", 0.2)
-    assert "did not answer" in tool.read()["error"]
+    monkeypatch.setattr(tool, "LONGEST", 0.2)
+    assert "ask again" in tool.read()["error"]
 
 
 def test_a_nodetool_that_cannot_connect_is_said_and_asked_again_soon(tool, tmp_path):
