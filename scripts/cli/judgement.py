@@ -15,6 +15,7 @@ from scripts.ssh import DeadlineError, UnreachableError
 
 SERVICES = {Role.LOAD_BALANCER: ("haproxy",), Role.DATABASE: ("cassandra",), Role.NAME_SERVER: ("named",)}
 MEMORY_TIGHT = 0.95
+RING_CURRENT = 30.0  # seconds for which a view of the ring counts; the table shows older ones with their age
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def judge_ring(view: View) -> Iterator[Problem]:
             continue
         seen: dict[str, list[str]] = {}
         for observer, facts in view.answering(Role.DATABASE):
-            if facts.ring is not None:
+            if facts.ring is not None and facts.ring.age <= RING_CURRENT:
                 states = {node.address: node.state for node in facts.ring.nodes}
                 seen.setdefault(states.get(host.address, "missing"), []).append(observer.name)
         for state, observers in sorted(seen.items()):

@@ -128,6 +128,13 @@ def test_a_node_that_is_down_says_who_sees_it_so(inventory):
     ]
 
 
+def test_an_old_view_of_the_ring_accuses_nobody(inventory):
+    facts = healthy()
+    facts["db-a"]["db"]["ring"]["nodes"].pop()
+    facts["db-a"]["db"]["ring"]["age"] = 40.0
+    assert texts(inventory, facts) == []
+
+
 def test_a_node_that_takes_no_clients_is_wrong(inventory):
     facts = healthy()
     facts["db-a"]["db"]["takes_clients"] = False
