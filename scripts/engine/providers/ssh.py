@@ -57,15 +57,18 @@ def _retry(what: str, limit: int, cancellation: Cancellation, log: _Log, attempt
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+    if isinstance(error, EOFError):
+        return "ssh: handshake failed: EOF"
     return str(error) or type(error).__name__
 
 
 def _tcp(connection: dict[str, Any]) -> socket.socket:
     timeout = int(connection.get("perDialTimeout", 15))
-    address = (connection["host"], int(connection.get("port", 22)))
-    opened = socket.create_connection(address, timeout=timeout or None)
+    host, port = connection["host"], int(connection.get("port", 22))
+    try:
+        opened = socket.create_connection((host, port), timeout=timeout or None)
+    except OSError as error:
+        raise ProviderError(f"dial tcp {host}:{port}: connect: {(error.strerror or str(error)).lower()}") from error
     opened.settimeout(None)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, seconds in ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 6)):

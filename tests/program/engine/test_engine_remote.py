@@ -1,0 +1,166 @@
+"""Commands over SSH, against a private sshd on the loopback address."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.engine.errors import ProviderError
+from scripts.engine.providers.command import REMOTE, check
+from scripts.engine.providers.context import Cancellation, Children, OperationContext
+from scripts.engine.providers.remote import run_remote
+from scripts.engine.reaper import Reaper
+from scripts.engine.values import Secret, reveal
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+pytestmark = pytest.mark.skipif(SSHD is None, reason="needs sshd (Debian package openssh-server)")
+CONFIG = """
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {root}/host
+AuthorizedKeysFile {root}/user.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin yes
+AcceptEnv WELCOME
+"""
+
+
+@dataclass
+class Server:
+    """A running sshd, and how to dial it."""
+
+    root: Path
+    port: int
+    lines: list[str] = field(default_factory=list)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def key(self, name: str) -> str:
+        return (self.root / name).read_text()
+
+    def connection(self, **changes: Any) -> dict[str, Any]:
+        connection = {"host": "127.0.0.1", "port": self.port, "user": getpass.getuser(), "dialErrorLimit": 1,
+                      "privateKey": self.key("user"), "hostKey": self.key("host.pub"), **changes}
+        return {key: value for key, value in connection.items() if value is not None}
+
+    def run(self, command: str, previous: dict[str, str] | None = None, **inputs: Any) -> dict[str, Any]:
+        context = OperationContext(self.root, Children(self.cancellation, Reaper()), self.lines.append)
+        wanted = check(REMOTE, "x", {"connection": self.connection(), **inputs})
+        return run_remote(command, wanted, previous or {}, context)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp("sshd")
+    for name in ("host", "user", "other"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / name)], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    (root / "config").write_text(CONFIG.format(port=port, root=root))
+    Path("/run/sshd").mkdir(exist_ok=True)
+    assert SSHD is not None
+    process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(root / "config")], stderr=(root / "log").open("w"))
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield Server(root, port)
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def server(running: Server) -> Server:
+    return Server(running.root, running.port)
+
+
+def test_a_command_gets_its_input_and_returns_what_it_printed(server: Server) -> None:
+    printed = server.run("cat; echo; echo problem >&2", stdin="in\n")
+    assert printed == {"stdout": "in\n", "stderr": "problem"}
+    assert sorted(server.lines) == ["", "in", "problem"]
+
+
+def test_logging_none_shows_nothing(server: Server) -> None:
+    server.run("echo quiet", logging="none")
+    assert server.lines == []
+
+
+def test_a_large_input_and_output_pass_whole(server: Server) -> None:
+    text = "x" * 300_000
+    assert server.run("cat", stdin=text, logging="none")["stdout"] == text
+
+
+def test_a_failing_command_is_told_with_all_it_printed(server: Server) -> None:
+    with pytest.raises(ProviderError, match=r'^Process exited with status 7: running "echo out; exit 7":\nout\n$'):
+        server.run("echo out; exit 7")
+
+
+def test_another_host_key_is_refused_after_the_allowed_retries(server: Server) -> None:
+    with pytest.raises(ProviderError, match="after 1 failed attempts: ssh: handshake failed: ssh: host key mismatch"):
+        server.run("true", connection=server.connection(hostKey=server.key("other.pub")))
+    assert server.lines == ["Dial 1/1 failed: retrying"]
+
+
+def test_another_users_key_is_refused(server: Server) -> None:
+    with pytest.raises(ProviderError, match="unable to authenticate"):
+        server.run("true", connection=server.connection(privateKey=server.key("other")))
+
+
+def test_a_refused_connection_is_retried_up_to_its_limit(server: Server) -> None:
+    with pytest.raises(ProviderError, match=r"after 2 failed attempts: dial tcp 127\.0\.0\.1:1: connect: connection"):
+        server.run("true", connection=server.connection(port=1, dialErrorLimit=2))
+    assert server.lines == ["Dial 1/2 failed: retrying", "Dial 2/2 failed: retrying"]
+
+
+def test_a_key_that_is_none_is_refused_without_dialling_and_not_shown(server: Server) -> None:
+    with pytest.raises(ProviderError, match="no key found") as caught:
+        server.run("true", connection=server.connection(privateKey="hidden nonsense"))
+    assert "hidden" not in str(caught.value)
+    assert server.lines == []
+
+
+def test_variables_need_the_servers_consent(server: Server) -> None:
+    assert server.run("echo $WELCOME", environment={"WELCOME": "yes"})["stdout"] == "yes"
+    with pytest.raises(ProviderError, match='could not set environment variable "STRANGE"'):
+        server.run("true", environment={"STRANGE": "yes"})
+
+
+def test_the_previous_output_is_offered_and_its_refusal_is_no_error(server: Server) -> None:
+    assert server.run("echo was $PULUMI_COMMAND_STDOUT", previous={"stdout": "1"})["stdout"] == "was"
+
+
+def test_a_proxy_is_dialled_first(server: Server) -> None:
+    through = server.connection(proxy=server.connection())
+    assert server.run("echo through", connection=through)["stdout"] == "through"
+    with pytest.raises(ProviderError, match=r"^proxy: after 1 failed attempts"):
+        server.run("true", connection=server.connection(proxy=server.connection(port=1)))
+
+
+def test_cancelling_ends_the_wait_for_a_command(server: Server) -> None:
+    threading.Timer(1.0, server.cancellation.request).start()
+    begun = time.monotonic()
+    with pytest.raises(ProviderError, match="cancelled"):
+        server.run("exec sleep 60")
+    assert time.monotonic() - begun < 20
+
+
+def test_a_connection_is_secret_as_a_whole_and_gets_the_providers_defaults(server: Server) -> None:
+    checked = check(REMOTE, "x", {"connection": {"host": "h", "privateKey": "k"}})["connection"]
+    assert isinstance(checked, Secret)
+    assert checked.value["privateKey"] == Secret("k")
+    assert reveal(checked) == {"host": "h", "privateKey": "k", "user": "root", "port": 22, "dialErrorLimit": 10,
+                               "perDialTimeout": 15}
