@@ -128,3 +128,8 @@ def test_systemd_understands_the_unit(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if str(unit) in line or "cassandra.service" in line]
     assert not said
+
+
+def test_drivers_that_speak_an_older_protocol_are_served():
+    # The Node driver speaks version 4 at most; the service could not connect.
+    assert settings().get("native_transport_allow_older_protocols", True) is True
