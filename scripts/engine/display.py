@@ -1,4 +1,4 @@
-"""Shows a deployment on the terminal: lines as steps start and end, then outputs, counts and duration."""
+"""Shows a deployment on the terminal: lines as steps start and end (for a preview a tree), then outputs and counts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TextIO
 from scripts.engine.render import diff_lines, output_lines
 from scripts.engine.state import STACK_TYPE, ResourceState, urn_name, urn_type
 from scripts.engine.steps import Op, Step
+from scripts.engine.tree import tree_lines, tree_rows
 from scripts.engine.values import PropertyMap
 
 _WORDS = {  # operation: (mark, in a preview, while it runs, when done)
@@ -33,7 +34,7 @@ HEARTBEAT_SECONDS = 15.0
 
 
 class Display:
-    """A sink that prints. `show_diff` adds the changed properties; `quiet_same` is always so: unchanged is counted."""
+    """A sink that prints; `show_diff` adds the changed properties. What is unchanged is only counted."""
 
     def __init__(self, title: str, dry_run: bool, colour: bool, show_diff: bool = False) -> None:
         self._dry_run = dry_run
@@ -44,6 +45,7 @@ class Display:
         self._begun = time.monotonic()
         self._running: dict[str, tuple[str, float]] = {}
         self._counts: Counter[Op] = Counter()
+        self._steps: list[Step] = []  # of a preview
         self._messages: dict[str, list[tuple[str, str]]] = {}
         self._outputs: tuple[PropertyMap, PropertyMap] | None = None
         self._spoke = time.monotonic()
@@ -55,13 +57,12 @@ class Display:
 
     def started(self, step: Step) -> None:
         """A step begins."""
-        if self._hidden(step):
+        if step.state.is_provider:
             return
         with self._lock:
             if self._dry_run:
-                self._line(step, _WORDS[step.op][1])
-                self._diff(step)
-            else:
+                self._steps.append(step)
+            elif not self._hidden(step):
                 self._line(step, f"{_WORDS[step.op][2]} (0s)")
                 self._running[step.urn] = (step.state.name, time.monotonic())
 
@@ -107,6 +108,7 @@ class Display:
         """Print what comes last."""
         self._beat.set()
         with self._lock:
+            self._tree()
             self._diagnostics()
             self._stack_outputs(failed)
             self._print(self._paint("1", "Resources:"))
@@ -154,16 +156,23 @@ class Display:
 
     # Lines
 
+    def _tree(self) -> None:
+        """What a preview found, changed resources under their components."""
+        rows = tree_rows(self._steps)
+        if not rows:
+            return
+        for text, row in tree_lines(rows, lambda step: (_WORDS[step.op][0], _WORDS[step.op][1], _changed(step))):
+            step = row.step if row else None
+            self._print(self._paint(_COLOURS[_WORDS[step.op][0]], text) if step else text)
+            if step is not None and self._show_diff and step.new is not None:
+                for line in diff_lines(step.old.inputs if step.old else {}, step.new.inputs, "      "):
+                    self._print(line)
+        self._print("")
+
     def _line(self, step: Step, words: str) -> None:
         mark = _WORDS[step.op][0]
         head = self._paint(_COLOURS[mark], f" {mark}")
-        changed = f" [diff: ~{','.join(step.diff.keys)}]" if step.diff.keys else ""
-        self._print(f"{head} {urn_type(step.urn)} {step.state.name} {words}{changed}")
-
-    def _diff(self, step: Step) -> None:
-        if self._show_diff and step.op in (Op.UPDATE, Op.REPLACE, Op.CREATE) and step.new is not None:
-            for line in diff_lines(step.old.inputs if step.old else {}, step.new.inputs, "      "):
-                self._print(line)
+        self._print(f"{head} {urn_type(step.urn)} {step.state.name} {words} {_changed(step)}".rstrip())
 
     def _hidden(self, step: Step) -> bool:
         return step.op not in _WORDS or step.state.is_provider
@@ -191,6 +200,10 @@ class Display:
                     )
                     more = f" and {len(self._running) - 6} more" if len(self._running) > 6 else ""
                     self._print(f"@ waiting for {waits}{more}")
+
+
+def _changed(step: Step) -> str:
+    return f"[diff: ~{','.join(step.diff.keys)}]" if step.diff.keys else ""
 
 
 def duration_text(seconds: float) -> str:
