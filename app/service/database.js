@@ -12,9 +12,11 @@ const FRESH_MS = 10_000;
 const MOST_RETRIES = 2;
 // A database that is only slow gets slower from being asked again, so a time-out is followed by one more try.
 const MOST_RETRIES_AFTER_TIMEOUT = 1;
-// Outages shorter than this are waited out rather than answered with an error.
-const PATIENCE_MS = 6000;
+// Outages shorter than this are waited out rather than answered with an error. A lost node is such an outage for lists:
+// until the others have noticed, some seconds, a coordinator may wait for its part in vain.
+const PATIENCE_MS = 7000;
 const PAUSE_MS = 200;
+const LOG_MS = 10_000;
 
 // Every statement of this service is idempotent: keys and timestamps are chosen before it is sent, so sending it
 // twice is writing it once. After a failure another coordinator gets it.
@@ -47,9 +49,10 @@ function clientOptions(settings) {
     ...(user && { credentials: { username: user, password: settings.password() } }),
     ...(authority && { sslOptions: { ca: [authority], rejectUnauthorized: true } }),
     queryOptions: { consistency: types.consistencies.localQuorum, prepare: true, isIdempotent: true },
-    // A connection on which several statements timed out is given up: its node may be cut off without a word.
-    socketOptions: { connectTimeout: timeoutMs, readTimeout: timeoutMs, defunctReadTimeoutThreshold: 8 },
-    pooling: { heartBeatInterval: 5000 },
+    // A connection on which many statements stay unanswered is given up: its node may be cut off without a word. Not
+    // sooner, for a node that is only slow would be lost, and the others slower still.
+    socketOptions: { connectTimeout: timeoutMs, readTimeout: timeoutMs, defunctReadTimeoutThreshold: 32 },
+    pooling: { heartBeatInterval: 10_000 },
     policies: {
       loadBalancing: new policies.loadBalancing.TokenAwarePolicy(
         new policies.loadBalancing.DCAwareRoundRobinPolicy(datacenter),
@@ -75,6 +78,7 @@ export class Database {
   #admission;
   #clock = new policies.timestampGeneration.MonotonicTimestampGenerator();
   #lastSuccess = -Infinity;
+  #lastLogged = -Infinity;
   #obstacle = "not connected to the database yet";
   #stopped = false;
   #timer = null;
@@ -160,15 +164,16 @@ export class Database {
   }
 
   #succeeded() {
-    if (this.#obstacle) log.notice("the database answers");
+    if (this.obstacle()) log.notice("the database answers");
     this.#obstacle = null;
     this.#lastSuccess = performance.now();
   }
 
   #failed(error) {
-    const reason = explain(error);
-    if (reason !== this.#obstacle) log.error("the database does not answer", { reason });
-    this.#obstacle = reason;
+    this.#obstacle = explain(error);
+    if (performance.now() - this.#lastLogged < LOG_MS) return;
+    this.#lastLogged = performance.now();
+    log.error("the database did not answer", { reason: this.#obstacle, ready: !this.obstacle() });
   }
 }
 

@@ -44,7 +44,7 @@ function databaseSettings(environment) {
     // A release that changes the table's shape gives each version a table of its own.
     table: identifier(environment, "DATABASE_TABLE_ITEM", "item"),
     user: environment.DATABASE_USER || null,
-    timeoutMs: number(environment, "DATABASE_TIMEOUT_MS", 50, 60_000, "3000"),
+    timeoutMs: number(environment, "DATABASE_TIMEOUT_MS", 50, 60_000, "2500"),
     concurrency: number(environment, "DATABASE_CONCURRENCY", 1, 1000, "16"),
     // Read at every attempt to connect, so that a rotated password needs no restart.
     password: () => (passwordFile ? readFile(passwordFile).trimEnd() : ""),
