@@ -46,11 +46,13 @@ class Database(pulumi.ComponentResource):
             role="cassandra",
             directories=[
                 {"path": f"{CONFIG}/tls", "mode": "0750", "owner": "root:cassandra"},
+                {"path": f"{CONFIG}/triggers", "mode": "0750", "owner": "root:cassandra"},
                 {"path": DATA, "mode": "0750", "owner": "cassandra:cassandra"},
             ],
             files=files,
             enable=["cassandra"],
-            restart_on=[UNIT, f"{CONFIG}/cassandra.yaml", f"{CONFIG}/jvm.options", f"{CONFIG}/tls/key.pem"],
+            # Not on `launch`, which changes when a site is added, nor on the certificates, which Cassandra reads again.
+            restart_on=[UNIT, f"{CONFIG}/cassandra.yaml", f"{CONFIG}/jvm.options"],
             wait=[["evenkeel-cassandra-wait"]],
         )
 
