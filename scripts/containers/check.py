@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.containers.addresses import find_overlap, parse_routes, port_problem
+from scripts.containers.bridges import is_orphan
 from scripts.containers.errors import ContainerError
 from scripts.containers.podman import list_containers, list_networks, podman, run_podman
 from scripts.containers.quirks import find_runtime
@@ -39,7 +40,9 @@ def check_network(spec: CheckSpec) -> None:
         raise ContainerError(f"The network {spec.network!r} is not an IPv4 subnet: {error}.") from None
     own = {network["network_interface"] for network in list_networks(spec.stack)}
     overlap = find_overlap(spec.network, parse_routes(Path("/proc/net/route").read_text()), own)
-    if overlap is not None:
+    known = {str(network["network_interface"]) for network in list_networks()}
+    # A bridge that podman has forgotten is cleared when the network is made.
+    if overlap is not None and not is_orphan(overlap.interface, known):
         raise ContainerError(
             f"The network {spec.network} overlaps {overlap.network} on {overlap.interface}:"
             " choose another with `pulumi config set network`."

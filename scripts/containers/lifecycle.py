@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.containers.errors import ContainerError
+from scripts.containers.leftovers import forget_addresses, remove_containers, start_container
 from scripts.containers.machine import STOP_SECONDS
+from scripts.containers.network import remove_network
 from scripts.containers.podman import (
     HOST_LABEL,
     SPEC_LABEL,
@@ -14,7 +16,6 @@ from scripts.containers.podman import (
     list_networks,
     list_volumes,
     podman,
-    remove_containers,
     run_podman,
 )
 
@@ -43,8 +44,8 @@ def list_machines(stack: str) -> list[Machine]:
 def start_machines(stack: str, hosts: list[str]) -> list[str]:
     """Start those hosts, or all, that do not run; returns their names."""
     chosen = [machine for machine in _choose(stack, hosts) if machine.state != "running"]
-    if chosen:
-        podman("start", *(machine.container for machine in chosen), what="Starting hosts")
+    for machine in chosen:
+        start_container(machine.container, machine.name)
     return [machine.name for machine in chosen]
 
 
@@ -63,10 +64,11 @@ def purge(stack: str) -> list[str]:
     remove_containers(containers, 0)
     networks = [network["name"] for network in list_networks(stack)]
     for network in networks:
-        podman("network", "rm", "--force", "--time", "0", network, what=f"Removing network {network}")
+        remove_network(network, 0)
     volumes = list_volumes(stack)
     if volumes:
         podman("volume", "rm", "--force", *volumes, what="Removing volumes")
+    forget_addresses()
     return containers + networks + volumes
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from scripts.containers.errors import ContainerError
 from scripts.containers.identity import identity_archive
+from scripts.containers.leftovers import remove_containers, start_container
 from scripts.containers.podman import (
     HOST_LABEL,
     SPEC_LABEL,
@@ -11,7 +12,6 @@ from scripts.containers.podman import (
     inspect,
     podman,
     reason,
-    remove_containers,
     run_podman,
 )
 from scripts.containers.quirks import Runtime, find_runtime
@@ -92,7 +92,7 @@ def _create(spec: MachineSpec, runtime: Runtime) -> None:
 def _start(spec: MachineSpec) -> None:
     """Put the keys in, every time: the run before may have been killed between making and starting."""
     podman("cp", "-", f"{spec.container}:/", stdin=identity_archive(spec), what=f"Giving {spec.name} its keys")
-    podman("start", spec.container, what=f"Starting host {spec.name}")
+    start_container(spec.container, spec.name)
 
 
 def _await_host(spec: MachineSpec) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from typing import Any
 
 from scripts.containers.errors import ContainerError
@@ -23,8 +22,21 @@ def require_podman() -> None:
 
 
 def run_podman(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run podman and return what came of it, whatever that is."""
-    return subprocess.run(["podman", *arguments], input=stdin, capture_output=True, check=False)
+    """Run podman and return what came of it, whatever that is.
+
+    In a session of its own and waited for: podman's steps are short, and one that is cut off in the middle leaves
+    addresses and runtimes taken that it never gives back. So our end is not its end, by Ctrl-C or by a kill.
+    """
+    command = ["podman", *arguments]
+    pipe = subprocess.PIPE
+    source = subprocess.DEVNULL if stdin is None else pipe
+    with subprocess.Popen(command, stdin=source, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+        try:
+            output, errors = process.communicate(stdin)
+        except KeyboardInterrupt:
+            process.communicate()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def podman(*arguments: str, what: str, stdin: bytes | None = None) -> str:
@@ -71,9 +83,3 @@ def _list(*arguments: str) -> list[dict[str, Any]]:
     output = podman(*arguments, what=f"podman {arguments[0]}")
     found: list[dict[str, Any]] = json.loads(output or "[]") or []
     return found
-
-
-def remove_containers(names: Sequence[str], seconds: int) -> None:
-    """Stop within `seconds` and remove; names that do not exist are no error. Named volumes stay."""
-    if names:
-        podman("rm", "--force", "--ignore", "--time", str(seconds), *names, what=f"Removing {' '.join(names)}")
