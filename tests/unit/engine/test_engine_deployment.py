@@ -207,5 +207,8 @@ def test_what_the_engine_does_not_do_is_said_in_a_sentence(world: World) -> None
 
 
 def test_a_command_waits_for_its_own_output_and_loses_one_newline(world: World) -> None:
-    state = world.begin().register(command(world, "a", create="printf 'x\\n\\n'; (sleep 0.2; echo late) &"))
-    assert state.outputs["stdout"] == "x\n\nlate"
+    deployment = world.begin()
+    late = deployment.register(command(world, "a", create="echo x; (sleep 0.2; echo late) &"))
+    assert late.outputs["stdout"] == "x\nlate"
+    two = deployment.register(command(world, "b", create="printf 'x\\n\\n'"))
+    assert two.outputs["stdout"] == "x\n"
