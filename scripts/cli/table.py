@@ -75,7 +75,7 @@ def traffic(view: View, facts: Facts) -> str:
     sites = [app.site for app in view.inventory.with_role(Role.APP_SERVER)]
     parts = []
     for slot in ("blue", "green"):
-        live = [server.site for server in facts.servers if server.slot == slot and server.takes_traffic]
+        live = sorted(server.site for server in facts.servers if server.slot == slot and server.takes_traffic)
         if live:
             parts.append(f"{slot}: {' '.join(live)}")
     served = {server.site for server in facts.servers if server.takes_traffic}
