@@ -1,0 +1,113 @@
+"""evenkeel-slot takes an artifact only whole, unchanged, and into its own directory."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import json
+import tarfile
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from tests.conftest import write_artifact
+
+SOURCE = Path(__file__).parents[3] / "scripts" / "host" / "evenkeel-slot.py"
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("evenkeel_slot", SOURCE)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "ROOT", str(tmp_path / "srv"))
+    monkeypatch.setattr(module, "is_active", lambda slot: False)
+    return module
+
+
+def send(monkeypatch: pytest.MonkeyPatch, content: bytes) -> str:
+    """Put `content` on standard input; return its digest."""
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_an_artifact_is_unpacked_and_described(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = send(monkeypatch, write_artifact(tmp_path, "1.0.0").read_bytes())
+    tool.install("blue", digest)
+    assert json.loads(capsys.readouterr().out) == {"slot": "blue", "version": "1.0.0", "changed": True}
+    assert (tmp_path / "srv/blue/current/server.js").is_file()
+    assert tool.described("blue")["sha256"] == digest
+    assert {entry.name for entry in (tmp_path / "srv/blue").iterdir()} == {"current", "slot.json"}
+
+
+def test_the_same_artifact_again_changes_nothing(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = write_artifact(tmp_path, "1.0.0").read_bytes()
+    for _ in range(2):
+        tool.install("blue", send(monkeypatch, content))
+    assert '"changed": false' in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_wrong_sha256_is_refused_and_the_old_version_stays(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.install("blue", send(monkeypatch, write_artifact(tmp_path, "1.0.0").read_bytes()))
+    send(monkeypatch, write_artifact(tmp_path, "2.0.0").read_bytes())
+    with pytest.raises(SystemExit, match="sha256 is .* expected .*; nothing was changed"):
+        tool.install("blue", "0" * 64)
+    assert tool.described("blue")["version"] == "1.0.0"
+
+
+def test_a_running_slot_takes_no_other_version(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.install("blue", send(monkeypatch, write_artifact(tmp_path, "1.0.0").read_bytes()))
+    monkeypatch.setattr(tool, "is_active", lambda slot: True)
+    with pytest.raises(SystemExit, match=r"slot blue is running 1\.0\.0; stop it before"):
+        tool.install("blue", send(monkeypatch, write_artifact(tmp_path, "2.0.0").read_bytes()))
+
+
+def archive(*members: tarfile.TarInfo) -> bytes:
+    """Return a .tar.gz of the given entries, files empty."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as tar:
+        for member in members:
+            tar.addfile(member, io.BytesIO(b""))
+    return target.getvalue()
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    """Return an entry of an archive."""
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    member.linkname = target
+    return member
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [entry("../outside")],
+        [entry("/etc/passwd")],
+        [entry("a/../../outside")],
+        [entry("link", tarfile.SYMTYPE, "/etc")],
+        [entry("link", tarfile.SYMTYPE, "../outside")],
+        [entry("link", tarfile.SYMTYPE, "inside"), entry("link/file")],
+        [entry("hard", tarfile.LNKTYPE, "other")],
+        [entry("device", tarfile.CHRTYPE)],
+    ],
+)
+def test_an_entry_that_may_leave_its_directory_is_refused(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: list[tarfile.TarInfo]
+) -> None:
+    content = archive(*members)
+    with pytest.raises(SystemExit, match="may leave its directory"):
+        tool.install("green", send(monkeypatch, content))
+    assert tool.described("green") is None
+    assert not (tmp_path / "srv/green/current").exists()
