@@ -153,10 +153,11 @@ class Performer:
             operation = self.snapshot.begin(state, kind) if state.custom else None
             try:
                 operate()
-            except ProviderError as error:
+            except Exception as error:
                 if operation is not None:
                     self.snapshot.abandon(operation)
-                self.around.sink.failed(step, str(error), time.monotonic() - begun)
+                reason = str(error) if isinstance(error, ProviderError) else f"internal error: {error!r}"
+                self.around.sink.failed(step, reason, time.monotonic() - begun)
                 raise StepFailed from error
             new, gone = store()
             self.snapshot.finish(operation, new, gone)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from paramiko import Channel, SSHException
 
 from scripts.engine.errors import ProviderError
 from scripts.engine.providers.context import OperationContext
 from scripts.engine.providers.output import Capture, quote
 from scripts.engine.providers.ssh import dial, request_environment
 from scripts.engine.values import PropertyMap, reveal
-
-if TYPE_CHECKING:
-    from paramiko import Channel
 
 
 def run_remote(command: str, inputs: PropertyMap, previous: PropertyMap, context: OperationContext) -> PropertyMap:
@@ -26,11 +25,15 @@ def run_remote(command: str, inputs: PropertyMap, previous: PropertyMap, context
     cancellation = context.children.cancellation
     transport = dial(plain["connection"], cancellation, context.log)
     with closing(transport), cancellation.stopping(transport.close):
-        channel = transport.open_session()
-        _set_environment(channel, plain, reveal(previous))
-        channel.exec_command(command)
-        _exchange(channel, str(plain.get("stdin") or ""), capture)
-        code = channel.recv_exit_status()
+        try:
+            channel = transport.open_session()
+            _set_environment(channel, plain, reveal(previous))
+            channel.exec_command(command)
+            _exchange(channel, str(plain.get("stdin") or ""), capture)
+            code = channel.recv_exit_status()
+        except (SSHException, OSError, EOFError) as error:
+            reason = str(error) or "the connection broke"
+            raise ProviderError(f"{reason}: running {quote(command)}:\n{capture.mixed()}") from error
     capture.close()
     if code:
         raise ProviderError(f"{_exit_text(code, cancellation.requested)}: running {quote(command)}:\n{capture.mixed()}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from paramiko.common import cMSG_CHANNEL_REQUEST
 from scripts.engine.errors import ProviderError
 from scripts.engine.providers.context import Cancellation
 
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # what goes wrong is told as the command's error
 _FIRST_DELAY = 0.1
 _BACKOFF = 1.5
 _LONGEST_DELAY = 5.0
@@ -105,8 +108,13 @@ def _host_key(connection: dict[str, Any]) -> tuple[str, str] | None:
     if not text:
         return None
     words = text.split()
-    if len(words) < 2:
-        raise ProviderError("failed to parse host key: ssh: no key found")
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+        matches = blob[4 : 4 + int.from_bytes(blob[:4], "big")] == words[0].encode()
+    except (IndexError, ValueError):
+        matches = False
+    if not matches:
+        raise ProviderError("failed to parse host key: ssh: no key found; write it as in a .pub file")
     return words[0], words[1]
 
 

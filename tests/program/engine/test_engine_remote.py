@@ -115,6 +115,13 @@ def test_another_host_key_is_refused_after_the_allowed_retries(server: Server) -
     assert server.lines == ["Dial 1/1 failed: retrying"]
 
 
+def test_a_host_key_that_is_none_is_refused_without_dialling(server: Server) -> None:
+    for nonsense in ("not a key", "ssh-ed25519", "ssh-rsa " + server.key("host.pub").split()[1]):
+        with pytest.raises(ProviderError, match=r"^failed to parse host key"):
+            server.run("true", connection=server.connection(hostKey=nonsense))
+    assert server.lines == []
+
+
 def test_another_users_key_is_refused(server: Server) -> None:
     with pytest.raises(ProviderError, match="unable to authenticate"):
         server.run("true", connection=server.connection(privateKey=server.key("other")))
