@@ -1,16 +1,19 @@
 """The root file system as a podman image: a base layer with everything Debian, a thin one with our host tools."""
 
+import json
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from scripts.image.errors import ImageError
-from scripts.image.recipe import Recipe, host_tool_files
+from scripts.image.recipe import BASE_REPOSITORY, REPOSITORY, Recipe, host_tool_files
 from scripts.image.run import need
 
 LIBRARY = "usr/local/lib/evenkeel"
 COMMANDS = "usr/local/sbin"
+KEEP_SECONDS = 3 * 24 * 3600
 
 
 def image_present(reference: str) -> bool:
@@ -64,13 +67,14 @@ def lay_out_tools(layer: Path) -> None:
 
 
 def remove_superseded(recipe: Recipe) -> None:
-    """Drop images of older recipes that no container uses; those in use stay until their hosts are replaced."""
-    command = ["podman", "images", "--format", "{{.Repository}}:{{.Tag}}"]
-    listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    for reference in listing.splitlines():
-        ours = reference.startswith(("localhost/evenkeel-host:", "localhost/evenkeel-base:"))
-        if ours and reference not in {recipe.reference, recipe.base_reference}:
-            _untag(reference)
+    """Drop images of other recipes that are days old and that no container uses; another clone may want younger ones."""
+    listing = subprocess.run(["podman", "images", "--format", "json"], capture_output=True, text=True, check=False)
+    for image in json.loads(listing.stdout or "[]"):
+        age = time.time() - image["Created"]
+        for name in image.get("Names") or []:
+            ours = name.startswith((f"{REPOSITORY}:", f"{BASE_REPOSITORY}:"))
+            if ours and age > KEEP_SECONDS and name not in {recipe.reference, recipe.base_reference}:
+                _untag(name)
 
 
 def _untag(reference: str) -> None:
