@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -127,20 +128,15 @@ def test_memory_limits_hold_and_every_host_stays_below_them(stack: RunningStack)
     limits = {Role.LOAD_BALANCER: 256, Role.APP_SERVER: 256, Role.DATABASE: 1024, Role.NAME_SERVER: 256}
     for role, limit in limits.items():
         for host in stack.of(role):
-            facts = stack.on(host.name, "evenkeel-facts").stdout
-            import json
-
-            memory = json.loads(facts)["memory"]
-            assert memory["limit_mb"] == limit, host.name
-            assert memory["used_mb"] < limit, host.name
+            memory = json.loads(stack.on(host.name, "evenkeel-facts").stdout)["memory"]
+            assert memory["limit"] == limit * 2**20, host.name
+            assert memory["used"] < memory["limit"], host.name
 
 
 def test_the_access_log_has_the_times_of_a_request(stack: RunningStack) -> None:
     marker = f"/item/{uuid.uuid4()}"
     stack.ask("GET", marker, stack.host("lb-a").address)
     lines = stack.on("lb-a", f"journalctl -u haproxy -o cat --no-pager | grep -F {marker}").stdout.splitlines()
-    import json
-
     entry = json.loads(lines[-1])
     assert entry["status"] == 404
     assert entry["Tr"] >= 0

@@ -59,7 +59,7 @@ def test_a_wrong_sha256_is_refused_and_the_old_version_stays(
 ) -> None:
     tool.install("blue", send(monkeypatch, write_artifact(tmp_path, "1.0.0").read_bytes()))
     send(monkeypatch, write_artifact(tmp_path, "2.0.0").read_bytes())
-    with pytest.raises(SystemExit, match="sha256 is .* expected .*; nothing was changed"):
+    with pytest.raises(SystemExit, match=r"sha256 is .* expected .*; nothing was changed"):
         tool.install("blue", "0" * 64)
     assert tool.described("blue")["version"] == "1.0.0"
 
