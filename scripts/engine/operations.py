@@ -183,7 +183,7 @@ def _run(
 
 
 def _interrupted(urns: list[str]) -> str:
-    names = ", ".join(urn.rsplit("::", 1)[1] for urn in urns)
+    names = ", ".join(sorted({urn.rsplit("::", 1)[1] for urn in urns}))
     return f"an earlier update was interrupted while it created {names}; creating it again now settles that"
 
 
