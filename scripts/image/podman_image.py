@@ -67,7 +67,7 @@ def lay_out_tools(layer: Path) -> None:
 
 
 def remove_superseded(recipe: Recipe) -> None:
-    """Drop images of other recipes that are days old and that no container uses; another clone may want younger ones."""
+    """Drop images of other recipes that are days old and unused; another clone may want younger ones."""
     listing = subprocess.run(["podman", "images", "--format", "json"], capture_output=True, text=True, check=False)
     for image in json.loads(listing.stdout or "[]"):
         age = time.time() - image["Created"]
