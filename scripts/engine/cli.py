@@ -83,6 +83,8 @@ def _add_operations(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         verb = verbs.add_parser(name, aliases=aliases, parents=[common], help=help_)
         verb.add_argument("--diff", action="store_true", help="show the changed properties")
         verb.add_argument("-p", "--parallel", type=int, default=16, help="operations at a time (16)")
+        if name != "destroy":
+            verb.add_argument("--replace", action="append", default=[], metavar="URN", help="make this one anew")
         verb.add_argument("-r", "--refresh", nargs="?", const=True, help="accepted; commands have nothing to refresh")
         verb.add_argument("-j", "--json", action="store_true", help="print the preview as JSON")
         verb.add_argument("--suppress-outputs", action="store_true", help=argparse.SUPPRESS)
@@ -109,6 +111,7 @@ def _operate(parsed: argparse.Namespace) -> int:
         interactive=interactive,
         colour=wants_colour(parsed.color),
         parallel=max(1, parsed.parallel),
+        replace=frozenset(getattr(parsed, "replace", ())),
     )
     run = {"up": operations.update, "preview": operations.preview, "destroy": operations.destroy}[parsed.verb]
     return run(open_stack(open_session(parsed.cwd), parsed.stack), options)

@@ -146,6 +146,8 @@ class Deployment:
         if urn in self._early:
             return self._replacement(Decision(Op.REPLACE, Diff(changed=True), delete_first=True), old, new)
         decision = decide(goal, old, new, self._replaced)
+        if urn in self.around.replace and old is not None and goal.custom:
+            decision = Decision(Op.REPLACE, Diff(changed=True), delete_first=bool(goal.delete_before_replace))
         if decision.kind is Op.REPLACE:
             return self._replacement(decision, old, new)
         step = Step(decision.kind, old, new, decision.diff)

@@ -48,6 +48,7 @@ class Options:
     interactive: bool = False
     colour: bool = False
     parallel: int = 16
+    replace: frozenset[str] = frozenset()
 
 
 class Counting:
@@ -164,6 +165,7 @@ def _run(
         children=children,
         dry_run=dry_run,
         parallel=options.parallel,
+        replace=options.replace,
     )
     deployment = Deployment(around, previous.resources, snapshot)
     if snapshot.carried_creations and not dry_run:

@@ -36,6 +36,7 @@ class Surroundings:
     children: Children
     dry_run: bool = False
     parallel: int = 16
+    replace: frozenset[str] = frozenset()  # URNs that the user wants made anew, changed or not
 
 
 @dataclass

@@ -38,7 +38,7 @@ class Program:
         )
         self._pumps = [
             threading.Thread(target=self._pump, args=(self._process.stdout, "info"), daemon=True),
-            threading.Thread(target=self._pump, args=(self._process.stderr, "warning"), daemon=True),
+            threading.Thread(target=self._pump, args=(self._process.stderr, "info"), daemon=True),
         ]
 
     def wait(self) -> int:
