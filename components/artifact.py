@@ -25,7 +25,7 @@ SIDECAR = re.compile(r"([0-9a-f]{64})(?: [ *](?P<name>[^\n]+))?\n?")
 MOST_ENTRIES = 100_000
 MOST_BYTES = 1 << 30
 MANIFEST_BYTES = 1 << 16
-HINT = "pack it again with `python -m scripts.artifact pack`"
+HINT = "pack it again with `python -m scripts.artifact pack VERSION`"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def check_digest(path: Path) -> str:
         found = digest_of(path)
     except FileNotFoundError:
         where = os.path.relpath(path)
-        raise ArtifactError(f"there is no file {where}; make it with `python -m scripts.artifact pack`") from None
+        raise ArtifactError(f"there is no file {where}; make it with `python -m scripts.artifact pack VERSION`") from None
     except OSError as error:
         raise ArtifactError(f"the artifact {os.path.relpath(path)} cannot be read: {error.strerror}") from None
     expected = read_sidecar(path)
