@@ -70,7 +70,7 @@ def test_a_configuration_that_haproxy_refuses_changes_nothing(stack: RunningStac
     assert stack.ask("GET", "/item?limit=1", stack.host("lb-a").address).status == 200
 
 
-def test_a_machine_that_was_removed_by_hand_is_told_and_can_be_made_anew(stack: RunningStack) -> None:
+def test_a_machine_that_was_removed_by_hand_can_be_made_anew(stack: RunningStack) -> None:
     """A whole host made anew by `pulumi up --replace`: configured again, serving again, the data still there."""
     import subprocess
 
