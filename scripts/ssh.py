@@ -4,7 +4,7 @@ The only place outside the engine that knows paramiko. Callers bring `Login`s (f
 
 Errors, all below `SshError`, which names the host, what went wrong and, as `hint`, what a person can do:
 
-- `UnreachableError`  no TCP connection or no SSH answer within `connect_timeout`
+- `UnreachableError`  no TCP connection or no SSH answer in time (`connect_timeout`, times four once it accepted)
 - `HostKeyError`      another key than the pinned one answered: nothing was sent to it
 - `LoginError`        the host does not take the deploy key
 - `DeadlineError`     the command ran longer than its `timeout`; the host has been told to end it too
@@ -34,6 +34,7 @@ Outcome = TypeVar("Outcome")
 Command = str | Sequence[str]
 
 CONNECT_SECONDS = 5.0
+BUSY_FACTOR = 4
 COMMAND_SECONDS = 60.0
 OUTPUT_LIMIT = 32 * 1024 * 1024  # bytes of one stream kept; more is a mistake of the caller's
 
@@ -229,8 +230,9 @@ def connect(login: Login, timeout: float) -> paramiko.SSHClient:
             username=login.user,
             pkey=parse_private_key(login),
             timeout=timeout,
-            banner_timeout=timeout,
-            auth_timeout=timeout,
+            # A machine that is there but busy accepts at once and speaks late.
+            banner_timeout=BUSY_FACTOR * timeout,
+            auth_timeout=BUSY_FACTOR * timeout,
             allow_agent=False,
             look_for_keys=False,
         )

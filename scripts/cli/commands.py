@@ -232,8 +232,10 @@ def containers(inventory: Inventory, names: Sequence[str]) -> list[Host]:
 
 def switch(verb: str, inventory: Inventory, hosts: Sequence[Host]) -> int:
     """Let scripts.containers stop or start these hosts; its exit status."""
-    command = [sys.executable, "-m", "scripts.containers", verb, "--stack", inventory.stack]
-    return subprocess.run([*command, *(host.name for host in hosts)], cwd=ROOT, check=False).returncode
+    names = [host.name for host in hosts]
+    print(f"asking podman to {verb} {', '.join(names)}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "scripts.containers", verb, "--stack", inventory.stack, *names]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def wait_for(inventory: Inventory, host: Host) -> None:
