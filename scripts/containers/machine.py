@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from scripts.containers.confirmed import confirm, current_run, forget, is_confirmed
 from scripts.containers.errors import ContainerError
 from scripts.containers.identity import identity_archive
 from scripts.containers.leftovers import remove_containers, start_container
@@ -35,6 +36,7 @@ def create_machine(spec: MachineSpec) -> dict[str, str]:
     if not _is_running(spec.container):
         _start(spec)
     _await_host(spec)
+    confirm(spec.container, current_run())
     return {"id": _container_id(spec), "address": spec.address}
 
 
@@ -42,13 +44,15 @@ def delete_machine(spec: MachineSpec) -> None:
     """Remove the host and its data, but only if it still is the one of this specification.
 
     Pulumi replaces by creating first: by the time the old one is to be deleted, the container of that name is the
-    new one, and must stay.
+    new one, and must stay. That it is the new one is told by its specification, or, where that is the same, by the
+    run that has just confirmed it.
     """
     present = inspect("container", spec.container)
     if present is not None:
-        if _digest_of(present) != spec.digest():
+        if _digest_of(present) != spec.digest() or is_confirmed(spec.container, current_run()):
             return
         remove_containers([spec.container], 0)
+    forget(spec.container)
     for volume in spec.volumes:
         _remove_volume(volume)
 

@@ -10,6 +10,7 @@ import yaml
 
 from scripts.make.config import StackConfig, read_config
 from scripts.make.locks import backend_url, clear_abandoned_locks
+from scripts.make.lost import find_lost_machines
 from scripts.make.steps import EVENKEEL, PULUMI, ROOT, Step, StepFailedError, module, quiet, run, run_step, say
 
 # Without a terminal, the CLI must not draw; with one, it may.
@@ -43,7 +44,11 @@ def bring_up(stack: str) -> None:
     run_step(Step("the machine image", module("image", "ensure")))
     run_step(Step("hosts that are stopped", module("containers", "start", "--stack", stack)))
     _select(stack)
-    run_step(Step("pulumi up", (PULUMI, "up", "--stack", stack, *ANSWERS)))
+    lost = find_lost_machines(stack)
+    for machine in lost:
+        say(f"host {machine.name} is gone: making it anew")
+    replacements = (argument for machine in lost for argument in ("--replace", machine.urn))
+    run_step(Step("pulumi up", (PULUMI, "up", "--stack", stack, *ANSWERS, *replacements)))
     run((EVENKEEL, "--stack", stack, "summary"))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scripts.make.config import StackConfig, read_config
 from scripts.make.locks import clear_abandoned_locks
+from scripts.make.lost import Machine, machines_of
 
 PROJECT = "config: {version: {default: 1.0.0}, artifact: {default: 'artifacts/{version}.tar.gz'}}"
 
@@ -49,3 +50,14 @@ def test_only_a_lock_of_this_machine_whose_process_is_gone_is_cleared(tmp_path: 
 
 def test_a_backend_that_is_no_directory_is_left_alone() -> None:
     clear_abandoned_locks("s3://bucket", "dev")
+
+
+def test_the_states_hosts_are_found_by_the_command_that_makes_them() -> None:
+    resources = [
+        {"urn": "urn:pulumi:dev::evenkeel::x$command:local:Command::lb-a-machine",
+         "inputs": {"create": "exec .venv/bin/python -m scripts.containers machine create"}},
+        {"urn": "urn:pulumi:dev::evenkeel::x::lb-a-host-key", "inputs": {"create": "exec ... scripts.keys"}},
+        {"urn": "urn:pulumi:dev::evenkeel::x::containers"},
+    ]  # fmt: skip
+    assert machines_of({"deployment": {"resources": resources}}) == [Machine("lb-a", resources[0]["urn"])]  # type: ignore[arg-type]
+    assert machines_of({}) == []
