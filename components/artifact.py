@@ -80,7 +80,9 @@ def check_digest(path: Path) -> str:
         found = digest_of(path)
     except FileNotFoundError:
         where = os.path.relpath(path)
-        raise ArtifactError(f"there is no file {where}; make it with `python -m scripts.artifact pack VERSION`") from None
+        raise ArtifactError(
+            f"there is no file {where}; make it with `python -m scripts.artifact pack VERSION`"
+        ) from None
     except OSError as error:
         raise ArtifactError(f"the artifact {os.path.relpath(path)} cannot be read: {error.strerror}") from None
     expected = read_sidecar(path)

@@ -99,9 +99,11 @@ def _ls(parsed: argparse.Namespace) -> int:
         time = str((latest.get("manifest") or {}).get("time") or "")
         rows.append((name, name == current, time, len(latest.get("resources") or [])))
     if parsed.json:
-        print(json.dumps(
-            [{"name": n, "current": c, "lastUpdate": t, "resourceCount": r} for n, c, t, r in rows], indent=2
-        ))
+        print(
+            json.dumps(
+                [{"name": n, "current": c, "lastUpdate": t, "resourceCount": r} for n, c, t, r in rows], indent=2
+            )
+        )
         return 0
     table = [("NAME", "LAST UPDATE", "RESOURCE COUNT")]
     table += [(f"{n}{'*' if c else ''}", _ago(t), str(r)) for n, c, t, r in rows]

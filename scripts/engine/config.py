@@ -35,8 +35,10 @@ def full_key(project: str, key: str) -> str:
     if len(parts) == 3 and parts[1] == "config":  # the old form namespace:config:name
         parts = [parts[0], parts[2]]
     if len(parts) > 2:
-        raise EngineError(f"could not parse {key} as a configuration key (configuration keys should be of the form "
-                          "`<namespace>:<name>`)")
+        raise EngineError(
+            f"could not parse {key} as a configuration key (configuration keys should be of the form "
+            "`<namespace>:<name>`)"
+        )
     return key if len(parts) == 2 else f"{project}:{key}"
 
 
@@ -114,19 +116,25 @@ def check_config(project: Project, stack: str, values: dict[str, ConfigValue]) -
         if full_key(project.name, key) not in values and full_key(project.name, key).startswith(own)
     )
     if missing:
-        raise EngineError(f"validating stack config: Stack '{stack}' is missing configuration "
-                          f"value{'s' if len(missing) > 1 else ''} {_listed(missing)}")
+        raise EngineError(
+            f"validating stack config: Stack '{stack}' is missing configuration "
+            f"value{'s' if len(missing) > 1 else ''} {_listed(missing)}"
+        )
     for key, schema in sorted(project.config.items()):
         value = values.get(full_key(project.name, key))
         if value is None or not isinstance(schema, dict) or "type" not in schema:
             continue
         if schema.get("secret") and not value.secret:
-            raise EngineError(f"validating stack config: Stack '{stack}' with configuration key '{key}' must be "
-                              "encrypted as it's secret")
+            raise EngineError(
+                f"validating stack config: Stack '{stack}' with configuration key '{key}' must be "
+                "encrypted as it's secret"
+            )
         content = value.text if value.structure is None else value.structure
         if not _matches(schema["type"], schema.get("items"), content):
-            raise EngineError(f"validating stack config: Stack '{stack}' with configuration key '{key}' must be of "
-                              f"type '{_type_name(schema['type'], schema.get('items'))}'")
+            raise EngineError(
+                f"validating stack config: Stack '{stack}' with configuration key '{key}' must be of "
+                f"type '{_type_name(schema['type'], schema.get('items'))}'"
+            )
 
 
 def _listed(keys: list[str]) -> str:
@@ -151,8 +159,10 @@ def _matches(kind: str, items: Any, value: Any) -> bool:
         return isinstance(value, bool) or value in ("true", "false")
     if kind == "object":
         return isinstance(value, dict)
-    return bool(items) and isinstance(value, list) and all(
-        _matches(items["type"], items.get("items"), item) for item in value
+    return (
+        bool(items)
+        and isinstance(value, list)
+        and all(_matches(items["type"], items.get("items"), item) for item in value)
     )
 
 

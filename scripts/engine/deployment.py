@@ -226,11 +226,13 @@ class Deployment:
     def delete_rest(self) -> None:
         """After the program: delete what it no longer registers, and what has been replaced."""
         kept = set(self._goals)
-        self._delete([
-            state
-            for state in self.snapshot.resources()
-            if state.delete or (state.urn not in kept and not self._olds.continued(state.urn))
-        ])
+        self._delete(
+            [
+                state
+                for state in self.snapshot.resources()
+                if state.delete or (state.urn not in kept and not self._olds.continued(state.urn))
+            ]
+        )
 
     def delete_all(self) -> None:
         """Delete everything, for `destroy`."""

@@ -47,11 +47,13 @@ class Goal:
 def goal_from_request(request: Any, root: Path) -> Goal:
     """The goal in a RegisterResourceRequest; EngineError for what this engine does not do."""
     if request.remote:
-        raise EngineError(f"{request.type} is a remote component, which the embedded engine does not run; use the "
-                          "Pulumi CLI")
+        raise EngineError(
+            f"{request.type} is a remote component, which the embedded engine does not run; use the Pulumi CLI"
+        )
     if request.importId:
-        raise EngineError(f"{request.name} asks to be imported, which the embedded engine does not do; use the "
-                          "Pulumi CLI")
+        raise EngineError(
+            f"{request.name} asks to be imported, which the embedded engine does not do; use the Pulumi CLI"
+        )
     properties = from_struct(request.object)
     dependencies = set(request.dependencies)
     per_property = {key: set(value.urns) for key, value in request.propertyDependencies.items()}

@@ -44,9 +44,7 @@ class Lock:
 
     def describe(self) -> str:
         """The CLI's line about a lock."""
-        return (
-            f"  file://{self.path}: created by {self.username}@{self.hostname} (pid {self.pid}) at {self.timestamp}"
-        )
+        return f"  file://{self.path}: created by {self.username}@{self.hostname} (pid {self.pid}) at {self.timestamp}"
 
 
 def _process_start(pid: int) -> str:

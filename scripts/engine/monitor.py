@@ -175,7 +175,7 @@ class EngineLog(engine_pb2_grpc.EngineServicer):
         if VERSION not in wanted:
             context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION,
-                f"Pulumi CLI version {VERSION} does not satisfy the version range \"{request.pulumi_version_range}\"",
+                f'Pulumi CLI version {VERSION} does not satisfy the version range "{request.pulumi_version_range}"',
             )
         return engine_pb2.RequirePulumiVersionResponse()
 

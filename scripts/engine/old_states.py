@@ -45,6 +45,9 @@ class OldStates:
         spec = alias.spec
         parent = "" if spec.noParent else spec.parentUrn or goal.parent
         return make_urn(
-            spec.stack or self._stack, spec.project or self._project, parent, spec.type or goal.type,
+            spec.stack or self._stack,
+            spec.project or self._project,
+            parent,
+            spec.type or goal.type,
             spec.name or goal.name,
         )

@@ -31,8 +31,9 @@ from scripts.engine.steps import Op, Step
 _Run = Callable[[Deployment, Stack, dict[str, ConfigValue]], None]
 FAILED = 1
 CHANGES_PROPOSED = 7
-_NEEDS_YES = ("--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive "
-              "mode")
+_NEEDS_YES = (
+    "--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive mode"
+)
 
 
 @dataclass

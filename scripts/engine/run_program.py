@@ -44,8 +44,10 @@ def main() -> int:
         from pulumi import runtime  # noqa: PLC0415
     except ImportError:
         traceback.print_exc()
-        print("The Pulumi SDK is not installed; run pip install -r requirements.txt in the virtual environment.",
-              file=sys.stderr)
+        print(
+            "The Pulumi SDK is not installed; run pip install -r requirements.txt in the virtual environment.",
+            file=sys.stderr,
+        )
         return 1
     arguments = _parse()
     program = Path(arguments.program).absolute()

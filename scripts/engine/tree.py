@@ -48,8 +48,9 @@ def _rows(children: dict[str, list[str]], shown: dict[str, Step], urn: str, glyp
     for number, child in enumerate(below):
         last = number == len(below) - 1
         if urn:
-            yield from _rows(children, shown, child, indent + ("└─ " if last else "├─ "),
-                             indent + ("   " if last else "│  "))
+            yield from _rows(
+                children, shown, child, indent + ("└─ " if last else "├─ "), indent + ("   " if last else "│  ")
+            )
         else:
             yield from _rows(children, shown, child, "", "")
 

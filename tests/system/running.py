@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.inventory import Host, Inventory, Role, load
-from scripts.ssh import Result, Session, run
+from scripts.ssh import Result, Session, SshError, run
 
 ROOT = Path(__file__).parents[2]
 STACK = os.environ.get("EVENKEEL_TEST_STACK", "test")
@@ -38,9 +38,16 @@ def pulumi(*arguments: str, stack: str = STACK, timeout: float = UP_SECONDS) -> 
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    """Poll until the condition holds; fail with `what` if it does not in time."""
+    """Poll until the condition holds; fail with `what` if it does not in time. A host that cannot be asked is a no."""
     end = time.monotonic() + seconds
-    while not condition():
+
+    def holds() -> bool:
+        try:
+            return condition()
+        except SshError:
+            return False
+
+    while not holds():
         assert time.monotonic() < end, f"after {seconds:g} s still not: {what}"
         time.sleep(0.5)
 

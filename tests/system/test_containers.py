@@ -17,12 +17,13 @@ import pytest
 from scripts.containers.readiness import answers
 from scripts.containers.spec import MachineSpec
 from scripts.image.build import ensure_image
+from tests.system.running import RunningStack, make
 
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 STACK = "hosts-test"
-NETWORK = {"stack": STACK, "name": f"evenkeel-{STACK}", "subnet": "10.79.0.0/24", "gateway": "10.79.0.1"}
+NETWORK = {"stack": STACK, "name": f"evenkeel-{STACK}", "subnet": "10.76.0.0/24", "gateway": "10.76.0.1"}
 VOLUME = f"evenkeel-{STACK}-db-a-data"
 CONTAINERS = [sys.executable, "-m", "scripts.containers"]
 
@@ -81,7 +82,7 @@ def host(key: Key) -> Iterator[MachineSpec]:
     try:
         yield MachineSpec(
             stack=STACK, name="db-a", container=f"evenkeel-{STACK}-db-a", image=image, network=NETWORK["name"],
-            address="10.79.0.31", cpus=1, memory_mb=256, authorized_key=key.public, host_private_key=key.private,
+            address="10.76.0.31", cpus=1, memory_mb=256, authorized_key=key.public, host_private_key=key.private,
             volumes={VOLUME: "/var/lib/cassandra"},
         )  # fmt: skip
     finally:
@@ -161,7 +162,7 @@ def test_a_host_started_before_its_keys_were_in_gets_them_all_the_same(host: Mac
 
 
 def test_a_network_with_another_subnet_is_made_anew_and_the_old_ones_deletion_leaves_it(host: MachineSpec) -> None:
-    other = NETWORK | {"subnet": "10.79.1.0/24", "gateway": "10.79.1.1"}
+    other = NETWORK | {"subnet": "10.76.1.0/24", "gateway": "10.76.1.1"}
     containers("network", "create", given=other)
     containers("network", "delete", given=NETWORK)
     assert of_the_stack("network") == [NETWORK["name"]]
@@ -175,3 +176,13 @@ def test_purge_leaves_nothing_of_the_stack(host: MachineSpec) -> None:
     assert [of_the_stack(kind) for kind in ("container", "network", "volume")] == [[], [], []]
     processes = subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
     assert host.container not in processes
+
+
+def test_a_host_that_was_removed_by_hand_is_made_anew_by_the_next_up(stack: RunningStack) -> None:
+    lost, spared = stack.host("lb-a"), stack.host("lb-b")
+    identity = ["podman", "inspect", "--format", "{{.Id}}", str(spared.container)]
+    before = subprocess.run(identity, capture_output=True, check=True).stdout
+    subprocess.run(["podman", "rm", "--force", str(lost.container)], capture_output=True, check=True)
+    make("up")
+    assert stack.ask("GET", "/item?limit=1", lost.address).status == 200
+    assert subprocess.run(identity, capture_output=True, check=True).stdout == before

@@ -105,4 +105,5 @@ def test_a_load_balancer_that_restarts_routes_as_before(stack: RunningStack) -> 
         wait_for("lb-d serves after a power cut", lambda: serves(stack, "lb-d"), 60)
         assert json.loads(stack.on("lb-d", "evenkeel-traffic show").stdout)["d-blue"]["state"] == "drain"
     finally:
-        stack.on("lb-d", "evenkeel-traffic set d-blue ready")
+        undo = "evenkeel-traffic set d-blue ready"
+        wait_for("lb-d takes d-blue back", lambda: stack.on("lb-d", undo, check=False).ok, 30)

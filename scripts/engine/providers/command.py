@@ -15,13 +15,28 @@ LOCAL = "command:local:Command"
 REMOTE = "command:remote:Command"
 RUN = "command:local:run"
 
-_COMMON = {"triggers": list, "create": str, "update": str, "delete": str, "stdin": str, "logging": str,
-           "environment": dict, "addPreviousOutputInEnv": bool}
+_COMMON = {
+    "triggers": list,
+    "create": str,
+    "update": str,
+    "delete": str,
+    "stdin": str,
+    "logging": str,
+    "environment": dict,
+    "addPreviousOutputInEnv": bool,
+}
 _FIELDS: dict[str, dict[str, type]] = {
     LOCAL: {**_COMMON, "interpreter": list, "dir": str},
     REMOTE: {**_COMMON, "connection": dict},
-    RUN: {"command": str, "stdin": str, "logging": str, "environment": dict, "addPreviousOutputInEnv": bool,
-          "interpreter": list, "dir": str},
+    RUN: {
+        "command": str,
+        "stdin": str,
+        "logging": str,
+        "environment": dict,
+        "addPreviousOutputInEnv": bool,
+        "interpreter": list,
+        "dir": str,
+    },
 }
 _UNSUPPORTED = ("assetPaths", "archivePaths")
 _LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")

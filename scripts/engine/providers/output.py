@@ -51,8 +51,17 @@ class Capture:
 
 def quote(text: str) -> str:
     """A string quoted as Go's %q does."""
-    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f",
-               "\v": "\\v"}
+    escapes = {
+        '"': '\\"',
+        "\\": "\\\\",
+        "\n": "\\n",
+        "\t": "\\t",
+        "\r": "\\r",
+        "\a": "\\a",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\v": "\\v",
+    }
     quoted = "".join(escapes.get(character) or _printable(character) for character in text)
     return f'"{quoted}"'
 

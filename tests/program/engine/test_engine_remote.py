@@ -51,8 +51,15 @@ class Server:
         return (self.root / name).read_text()
 
     def connection(self, **changes: Any) -> dict[str, Any]:
-        connection = {"host": "127.0.0.1", "port": self.port, "user": getpass.getuser(), "dialErrorLimit": 1,
-                      "privateKey": self.key("user"), "hostKey": self.key("host.pub"), **changes}
+        connection = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": getpass.getuser(),
+            "dialErrorLimit": 1,
+            "privateKey": self.key("user"),
+            "hostKey": self.key("host.pub"),
+            **changes,
+        }
         return {key: value for key, value in connection.items() if value is not None}
 
     def run(self, command: str, previous: dict[str, str] | None = None, **inputs: Any) -> dict[str, Any]:
@@ -169,5 +176,11 @@ def test_a_connection_is_secret_as_a_whole_and_gets_the_providers_defaults(serve
     checked = check(REMOTE, "x", {"connection": {"host": "h", "privateKey": "k"}})["connection"]
     assert isinstance(checked, Secret)
     assert checked.value["privateKey"] == Secret("k")
-    assert reveal(checked) == {"host": "h", "privateKey": "k", "user": "root", "port": 22, "dialErrorLimit": 10,
-                               "perDialTimeout": 15}
+    assert reveal(checked) == {
+        "host": "h",
+        "privateKey": "k",
+        "user": "root",
+        "port": 22,
+        "dialErrorLimit": 10,
+        "perDialTimeout": 15,
+    }

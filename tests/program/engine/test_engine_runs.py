@@ -47,7 +47,7 @@ def test_the_json_preview_is_json_and_hides_secrets(project: Any) -> None:
     project.run("config", "set", "--secret", "token", "t0psecret")
     process = project.start("preview", "--json")
     printed, _ = process.communicate(timeout=120)
-    document = json.loads(printed[printed.index("{"):])
+    document = json.loads(printed[printed.index("{") :])
     assert document["changeSummary"] == {"create": 2}
     assert document["config"] == {"small:token": "[secret]"}
     step = next(step for step in document["steps"] if step["urn"].endswith("::a"))

@@ -31,14 +31,26 @@ def project(schema: dict[str, Any]) -> Project:
 def test_defaults_fill_what_the_stack_leaves_out_and_structures_become_json() -> None:
     values = merge_config(project(SCHEMA), {"shop:count": 5}, None)
     texts = json.loads(runtime_config(values)[0])
-    assert texts == {"shop:count": "5", "shop:on": "true", "shop:sites": '["a","b"]', "shop:sizes": "{}",
-                     "shop:short": "value"}
+    assert texts == {
+        "shop:count": "5",
+        "shop:on": "true",
+        "shop:sites": '["a","b"]',
+        "shop:sizes": "{}",
+        "shop:short": "value",
+    }
 
 
 @pytest.mark.parametrize(
     ("key", "value", "type_"),
-    [("count", "x", "integer"), ("count", 1.5, "integer"), ("on", "yes", "boolean"), ("sites", "a", "array<string>"),
-     ("sites", [1], "array<string>"), ("sizes", [1], "object"), ("needed", {"a": 1}, "string")],
+    [
+        ("count", "x", "integer"),
+        ("count", 1.5, "integer"),
+        ("on", "yes", "boolean"),
+        ("sites", "a", "array<string>"),
+        ("sites", [1], "array<string>"),
+        ("sizes", [1], "object"),
+        ("needed", {"a": 1}, "string"),
+    ],
 )
 def test_a_value_of_the_wrong_type_is_refused_by_name(key: str, value: Any, type_: str) -> None:
     values = merge_config(project(SCHEMA), {"shop:needed": "x", f"shop:{key}": value}, None)
@@ -84,8 +96,11 @@ def test_paths_type_their_values_as_the_cli_does() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("runtime: python\n", "missing a 'name'"), ("name: x\nruntime: nodejs\n", "Python programs only"),
-     ("name: [\n", "could not read")],
+    [
+        ("runtime: python\n", "missing a 'name'"),
+        ("name: x\nruntime: nodejs\n", "Python programs only"),
+        ("name: [\n", "could not read"),
+    ],
 )
 def test_a_bad_project_file_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "Pulumi.yaml").write_text(text)

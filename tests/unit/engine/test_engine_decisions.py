@@ -15,8 +15,14 @@ from scripts.engine.values import UNKNOWN, Secret, parse_path, path_text
 
 
 def command(inputs: dict[str, Any], **members: Any) -> ResourceState:
-    return ResourceState(urn="urn:pulumi:s::p::t:t:T::x", type="command:local:Command", custom=True, inputs=inputs,
-                         provider="urn:p::id", **members)
+    return ResourceState(
+        urn="urn:pulumi:s::p::t:t:T::x",
+        type="command:local:Command",
+        custom=True,
+        inputs=inputs,
+        provider="urn:p::id",
+        **members,
+    )
 
 
 def decision(old: dict[str, Any], new: dict[str, Any], **options: Any) -> tuple[Op, bool]:
@@ -76,7 +82,10 @@ def test_the_detailed_diff_names_paths_as_the_cli_does() -> None:
     old = {"environment": {"A": "1", "x.y": "2"}, "triggers": [1, 2], "gone": 1}
     new = {"environment": {"A": "3", "x.y": "4"}, "triggers": [1], "added": 1}
     assert detailed_diff(old, new) == {
-        "added": "add", "environment.A": "update", 'environment["x.y"]': "update", "gone": "delete",
+        "added": "add",
+        "environment.A": "update",
+        'environment["x.y"]': "update",
+        "gone": "delete",
         "triggers[1]": "delete",
     }
 
@@ -109,8 +118,14 @@ def names(rounds: list[list[ResourceState]]) -> list[list[str]]:
 
 
 def test_deletes_go_from_dependents_to_what_they_depend_on() -> None:
-    states = [resource("stack"), resource("group", parent="stack"), resource("a", parent="group"),
-              resource("b", "a", parent="group"), resource("c", "b"), resource("lone")]
+    states = [
+        resource("stack"),
+        resource("group", parent="stack"),
+        resource("a", parent="group"),
+        resource("b", "a", parent="group"),
+        resource("c", "b"),
+        resource("lone"),
+    ]
     assert names(deletion_order(states, states)) == [["c"], ["b"], ["a"], ["group"], ["stack", "lone"]]
 
 

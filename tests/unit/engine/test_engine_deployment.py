@@ -81,8 +81,15 @@ def world(tmp_path: Path) -> World:
 
 def command(world: World, name: str, **inputs: Any) -> Goal:
     options = {key: inputs.pop(key) for key in list(inputs) if key in Goal.__dataclass_fields__}
-    return Goal(type="command:local:Command", name=name, custom=True, parent=world.stack, properties=inputs,
-                replace_on_changes=["triggers[*]"], **options)
+    return Goal(
+        type="command:local:Command",
+        name=name,
+        custom=True,
+        parent=world.stack,
+        properties=inputs,
+        replace_on_changes=["triggers[*]"],
+        **options,
+    )
 
 
 def test_a_resource_no_longer_registered_is_deleted_after_the_rest(world: World) -> None:

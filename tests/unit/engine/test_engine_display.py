@@ -62,14 +62,24 @@ def test_the_summary_counts_a_replacement_once(capsys: pytest.CaptureFixture[str
 def test_outputs_are_shown_in_the_clis_notation_and_secrets_hidden() -> None:
     outputs = {"s": Secret({"deep": "hidden"}), "n": None, "l": ["a", {"b": UNKNOWN}], "word": "x"}
     assert list(output_lines(outputs)) == [
-        "    l   : [", '        [0]: "a"', "        [1]: {", "            b: [unknown]", "        }", "    ]",
-        "    n   : <null>", "    s   : [secret]", '    word: "x"',
+        "    l   : [",
+        '        [0]: "a"',
+        "        [1]: {",
+        "            b: [unknown]",
+        "        }",
+        "    ]",
+        "    n   : <null>",
+        "    s   : [secret]",
+        '    word: "x"',
     ]
 
 
 def test_changed_outputs_are_marked() -> None:
     assert list(output_lines({"a": 2, "b": 1, "s": Secret("new")}, {"a": 1, "c": 1, "s": Secret("old")})) == [
-        "  ~ a: 1 => 2", "  + b: 1", "  - c: 1", "  ~ s: [secret] => [secret]",
+        "  ~ a: 1 => 2",
+        "  + b: 1",
+        "  - c: 1",
+        "  ~ s: [secret] => [secret]",
     ]
 
 

@@ -38,8 +38,12 @@ def test_a_damaged_ciphertext_is_refused() -> None:
 
 def test_values_survive_the_checkpoint_and_secrets_are_not_readable_in_it() -> None:
     crypter = open_crypter("ref", CLI_SALT)
-    value = {"a": Secret({"key": "hidden-text", "inner": Secret([1, None])}), "b": [1, 1.5, True, None],
-             "c": UNKNOWN, "d": ResourceRef("urn:x", "id1", "1.0")}
+    value = {
+        "a": Secret({"key": "hidden-text", "inner": Secret([1, None])}),
+        "b": [1, 1.5, True, None],
+        "c": UNKNOWN,
+        "d": ResourceRef("urn:x", "id1", "1.0"),
+    }
     raw = to_json(value, crypter.encrypt)
     assert "hidden-text" not in json.dumps(raw)
     assert from_json(raw, crypter.decrypt) == value

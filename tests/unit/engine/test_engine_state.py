@@ -80,9 +80,16 @@ def test_a_preview_writes_nothing(backend: Backend, crypter: Crypter) -> None:
 
 def test_a_state_reads_back_as_it_was_and_hides_its_secrets(backend: Backend, crypter: Crypter) -> None:
     state = resource(
-        "x", id="x1", inputs={"stdin": Secret("open sesame")}, outputs={"stdout": "1"}, protect=True,
-        dependencies=["urn:a"], property_dependencies={"stdin": ["urn:a"], "create": []},
-        replace_on_changes=["triggers[*]"], additional_secret_outputs=["stdout"], other={"taint": True},
+        "x",
+        id="x1",
+        inputs={"stdin": Secret("open sesame")},
+        outputs={"stdout": "1"},
+        protect=True,
+        dependencies=["urn:a"],
+        property_dependencies={"stdin": ["urn:a"], "create": []},
+        replace_on_changes=["triggers[*]"],
+        additional_secret_outputs=["stdout"],
+        other={"taint": True},
     )
     Snapshot(Deployment([state]), crypter, backend, "dev").save()
     assert "open sesame" not in backend.checkpoint("dev").read_text()
