@@ -17,6 +17,8 @@ from scripts.containers.podman import reason, run_podman
 CACHE = Path(__file__).resolve().parents[2] / ".evenkeel" / "cache"
 CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW"
 RUNTIMES = ("", "crun", "runc")
+# What systemd does for every sandboxed service.
+TRIAL = ("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt")
 # The kernel lets a limit be passed on only up to the starter's own; some lower still, for reasons they keep to
 # themselves, hence a second and a third step.
 NOFILE_STEPS = (1_048_576, 65_536, 4096)
@@ -37,7 +39,7 @@ class Runtime:
     def create_arguments(self) -> list[str]:
         """What goes behind `create` or `run`."""
         limits = [argument for limit in self.ulimits for argument in ("--ulimit", limit)]
-        return ["--systemd=always", "--cap-add", CAPABILITIES, *limits]
+        return ["--systemd=always", "--cap-add", CAPABILITIES, *limits, *confinement()]
 
     def quirks(self) -> list[str]:
         """What is not ordinary here, in words."""
@@ -72,11 +74,22 @@ def candidates(hard_nofile: int, hard_nproc: int) -> Iterator[Runtime]:
             yield Runtime(runtime, (f"nofile={files}:{files}", f"nproc={processes}:{processes}"))
 
 
+def confinement(sysfs: Path = Path("/sys")) -> list[str]:
+    """Options against profiles, made for single programs, that forbid systemd its own sandboxes for services."""
+    options = []
+    apparmor = sysfs / "module" / "apparmor" / "parameters" / "enabled"
+    if apparmor.exists() and apparmor.read_text().startswith("Y"):
+        options += ["--security-opt", "apparmor=unconfined"]
+    if (sysfs / "fs" / "selinux" / "enforce").exists():
+        options += ["--security-opt", "label=disable"]
+    return options
+
+
 def _try(candidate: Runtime, image: str) -> str | None:
     """None when it works, else podman's complaint."""
     sizes = ["--cpus", "0.5", "--memory", "64m", "--memory-swap", "64m", "--network", "none"]
     command = [*candidate.global_arguments(), "run", "--rm", "--pull=never", *candidate.create_arguments(), *sizes]
-    result = run_podman(*command, image, "/bin/true")
+    result = run_podman(*command, image, *TRIAL)
     return None if result.returncode == 0 else reason(result)
 
 

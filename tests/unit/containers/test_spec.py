@@ -6,13 +6,14 @@ import io
 import json
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from scripts.containers.errors import ContainerError
 from scripts.containers.identity import hosts_file, identity_archive
 from scripts.containers.machine import create_arguments
-from scripts.containers.quirks import NOFILE_STEPS, NPROC_STEPS, Runtime, candidates
+from scripts.containers.quirks import NOFILE_STEPS, NPROC_STEPS, Runtime, candidates, confinement
 from scripts.containers.spec import MachineSpec, NetworkSpec
 
 KEY = "the host's private key"
@@ -111,3 +112,13 @@ def test_the_ordinary_way_is_tried_first_and_no_limit_exceeds_our_own() -> None:
     assert all(int(limit["nofile"].split(":")[0]) <= 20_000 for limit in limits)
     assert limits[0] == {"nofile": "20000:20000", "nproc": f"{NPROC_STEPS[0]}:{NPROC_STEPS[0]}"}
     assert limits[len(NOFILE_STEPS) - 1] == {"nofile": "4096:4096", "nproc": "4096:4096"}
+
+
+def test_profiles_made_for_single_programs_are_lifted_where_the_machine_has_them(tmp_path: Path) -> None:
+    assert confinement(tmp_path) == []
+    enabled = tmp_path / "module" / "apparmor" / "parameters" / "enabled"
+    enabled.parent.mkdir(parents=True)
+    enabled.write_text("N\n")
+    assert confinement(tmp_path) == []
+    enabled.write_text("Y\n")
+    assert confinement(tmp_path) == ["--security-opt", "apparmor=unconfined"]
