@@ -7,6 +7,7 @@ interrupted build keeps what it has, and a changed pin fetches that piece alone.
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from scripts.image.errors import ImageError
 from scripts.image.recipe import RECIPE, Recipe
 from scripts.image.run import need, run_logged
+
+OLDEST_GO = (1, 22)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def fetch_driver(recipe: Recipe, target: Path, log: Path) -> None:
 
 def build_vegeta(recipe: Recipe, target: Path, log: Path) -> None:
     """The load generator, from its Go module; go.sum in the recipe says what its sources must be."""
-    go = shutil.which("go") or str(_fetch_go(recipe, target.parent / "go-toolchain", log))
+    own = shutil.which("go")
+    go = own if own and _is_go(Path(own)) else str(_fetch_go(recipe, target.parent / "go-toolchain", log))
     command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(target / "vegeta")]
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
     run_logged(
@@ -91,7 +95,10 @@ def _fetch_go(recipe: Recipe, folder: Path, log: Path) -> Path:
 
 
 def _is_go(path: Path) -> bool:
-    return subprocess.run([path, "version"], capture_output=True, check=False).returncode == 0
+    """Whether this is a Go that builds vegeta; Debian 12's own is too old."""
+    said = subprocess.run([path, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+    version = re.match(r"go(\d+)\.(\d+)", said)
+    return version is not None and (int(version[1]), int(version[2])) >= OLDEST_GO
 
 
 def _pin(piece: Piece, recipe: Recipe) -> str:
