@@ -179,3 +179,36 @@ class TestBadInput:
         assert done.returncode != 0
         assert "podman" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+    def test_no_disk(self) -> None:
+        done = check({"disk_mb": 10**9, "memory_mb": 1})
+        assert "MB free: make room first." in done.stderr
+
+    def test_not_root(self) -> None:
+        """As another user, who has the right to nothing but to run the check."""
+        program = "import os, runpy, sys; os.setuid(65534); sys.argv[1:] = ['check']; "
+        program += "runpy.run_module('scripts.containers', run_name='__main__')"
+        command = [
+            str(ROOT / ".venv/bin/python"),
+            "-W",
+            "ignore",
+            "-c",
+            "import scripts.containers.__main__; " + program,
+        ]
+        wanted = json.dumps({"stack": PAIR, "image": "none", "network": "10.79.0.0/24", "publish": []} | SMALL)
+        done = subprocess.run(command, cwd=ROOT, input=wanted, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "root" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def check(sizes: dict[str, int]) -> subprocess.CompletedProcess[str]:
+    """Run the machine's check with the image that is there; it must refuse in one sentence."""
+    command = [str(ROOT / ".venv/bin/python"), "-m", "scripts.containers", "check"]
+    reference = [str(ROOT / ".venv/bin/python"), "-m", "scripts.image", "reference"]
+    image = subprocess.run(reference, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    wanted = json.dumps({"stack": PAIR, "image": image, "network": "10.79.0.0/24", "publish": []} | sizes)
+    done = subprocess.run(command, cwd=ROOT, input=wanted, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1
+    return done
