@@ -39,12 +39,8 @@ class Control(pulumi.ComponentResource):
     def run(self, name: str, program: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Resource:
         """Run one of the programs there, `inputs` as JSON on its standard input, once it is in place."""
         after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.programs]))
-        return run_on(name, self.host.login, f"{RUN} scripts.{program}", after, stdin=document(inputs))
-
-
-def document(inputs: Mapping[str, Any]) -> pulumi.Output[str]:
-    """Return `inputs` as JSON text."""
-    return pulumi.Output.json_dumps(inputs, sort_keys=True)
+        document = pulumi.Output.json_dumps(inputs, sort_keys=True)
+        return run_on(name, self.host.login, f"{RUN} scripts.{program}", after, stdin=document)
 
 
 def bundle() -> Bundle:

@@ -1,13 +1,12 @@
 """evenkeel-cassandra-wait ends when the node is in the ring, and early when it cannot come to that."""
 
-import importlib.util
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[3] / "scripts" / "host" / "evenkeel-cassandra-wait.py"
+from tests.unit.cli.programs import load_tool
+
 STATUS = """Datacenter: dc1
 --  Address     Load        Tokens  Owns (effective)  Host ID                               Rack
 UN  10.77.0.31  85.65 KiB   16      77.4%             47e66480-ea9b-4ebd-992f-34ab95069eee  a
@@ -18,9 +17,7 @@ UJ  10.77.0.32  30.81 KiB   16      ?                 5ab580ae-eeee-4151-85b4-a1
 @pytest.fixture
 def tool(tmp_path, monkeypatch):
     """The tool with a configuration of its own, no waiting, and an unit that runs."""
-    spec = importlib.util.spec_from_file_location("cassandra_wait", SOURCE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool("evenkeel-cassandra-wait")
     config = tmp_path / "cassandra.yaml"
     config.write_text("listen_address: 10.77.0.31\nrpc_address: 10.77.0.31\n", "utf-8")
     monkeypatch.setattr(module, "CONFIG", str(config))

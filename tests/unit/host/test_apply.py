@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import grp
-import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
@@ -12,16 +11,14 @@ from typing import Any
 
 import pytest
 
-SOURCE = Path(__file__).parents[3] / "scripts" / "host" / "evenkeel-apply.py"
+from tests.unit.cli.programs import load_tool
+
 OWNER = f"{getpass.getuser()}:{grp.getgrgid(os.getgid()).gr_name}"
 
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("evenkeel_apply", SOURCE)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module: ModuleType = load_tool("evenkeel-apply")
     monkeypatch.setattr(module, "PENDING", str(tmp_path / "state" / "pending"))
     return module
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import tarfile
@@ -13,16 +12,12 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tests.conftest import write_artifact
-
-SOURCE = Path(__file__).parents[3] / "scripts" / "host" / "evenkeel-slot.py"
+from tests.unit.cli.programs import load_tool
 
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("evenkeel_slot", SOURCE)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module: ModuleType = load_tool("evenkeel-slot")
     monkeypatch.setattr(module, "ROOT", str(tmp_path / "srv"))
     monkeypatch.setattr(module, "is_active", lambda slot: False)
     return module
