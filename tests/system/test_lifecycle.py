@@ -186,15 +186,9 @@ class TestBadInput:
 
     def test_not_root(self) -> None:
         """As another user, who has the right to nothing but to run the check."""
-        program = "import os, runpy, sys; os.setuid(65534); sys.argv[1:] = ['check']; "
-        program += "runpy.run_module('scripts.containers', run_name='__main__')"
-        command = [
-            str(ROOT / ".venv/bin/python"),
-            "-W",
-            "ignore",
-            "-c",
-            "import scripts.containers.__main__; " + program,
-        ]
+        program = "import os, sys; from scripts.containers.__main__ import main; "
+        program += "os.setuid(65534); sys.argv[1:] = ['check']; sys.exit(main())"
+        command = [str(ROOT / ".venv/bin/python"), "-c", program]
         wanted = json.dumps({"stack": PAIR, "image": "none", "network": "10.79.0.0/24", "publish": []} | SMALL)
         done = subprocess.run(command, cwd=ROOT, input=wanted, capture_output=True, text=True, check=False)
         assert done.returncode != 0
