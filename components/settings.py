@@ -17,17 +17,21 @@ import pulumi
 from components.addressing import AddressingError, place_hosts
 from components.artifact import Artifact, ArtifactError, read_artifact
 from components.config_reader import Reader
+from components.release_settings import KEYS as RELEASE_KEYS
+from components.release_settings import ReleaseSettings, read_header, read_release
 
 NAME = re.compile(r"^[a-z][a-z0-9]{0,15}$")
 ZONE = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$")
 LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 VERSION = re.compile(r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")
+READY_PATH = re.compile(r"^/[!-~]*$")
 SUBSTRATES = ("containers",)
 ROLES = ("lb", "app", "db", "ns", "control", "runner")
 KEYS = (
     *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "publish"),
-    *("zone", "service", "ttl", "maxConnections", "checkIntervalMs", "requestTimeoutMs"),
+    *("zone", "service", "ttl", "maxConnections", "checkIntervalMs", "requestTimeoutMs", "readyPath", "versionHeader"),
     *("replicationFactor", "datacenter", "keyspace", "databaseHeapMb", "databaseDirectMb", "seedRows"),
+    *RELEASE_KEYS,
 )
 
 
@@ -49,11 +53,13 @@ class Size:
 
 @dataclass(frozen=True)
 class LoadBalancerSettings:
-    """HAProxy's limits and time-outs, the latter in milliseconds."""
+    """HAProxy's limits and time-outs, the latter in milliseconds; what it asks, and the header that picks a version."""
 
     max_connections: int
     check_interval_ms: int
     request_timeout_ms: int
+    ready_path: str
+    version_header: str
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class Settings:
     names: NameServiceSettings
     load_balancer: LoadBalancerSettings
     database: DatabaseSettings
+    release: ReleaseSettings
 
     @property
     def prefix(self) -> str:
@@ -134,12 +141,9 @@ def load(root: Path) -> Settings:
         sizes=read_sizes(reader),
         publish=read_publish(reader),
         names=names,
-        load_balancer=LoadBalancerSettings(
-            max_connections=reader.whole("maxConnections", 10, 100_000),
-            check_interval_ms=reader.whole("checkIntervalMs", 100, 60_000),
-            request_timeout_ms=reader.whole("requestTimeoutMs", 100, 600_000),
-        ),
+        load_balancer=read_load_balancer(reader),
         database=read_database(reader, len(sites)),
+        release=read_release(reader),
     )
 
 
@@ -241,6 +245,17 @@ def read_names(reader: Reader) -> NameServiceSettings:
     )
 
 
+def read_load_balancer(reader: Reader) -> LoadBalancerSettings:
+    """Return HAProxy's limits and paths."""
+    return LoadBalancerSettings(
+        max_connections=reader.whole("maxConnections", 10, 100_000),
+        check_interval_ms=reader.whole("checkIntervalMs", 100, 60_000),
+        request_timeout_ms=reader.whole("requestTimeoutMs", 100, 600_000),
+        ready_path=reader.matching("readyPath", READY_PATH, "a path such as /ready"),
+        version_header=read_header(reader),
+    )
+
+
 def read_database(reader: Reader, sites: int) -> DatabaseSettings:
     """Return Cassandra's settings; a replication factor that the sites cannot hold is refused."""
     factor = reader.whole("replicationFactor", 1, 50)
@@ -270,4 +285,10 @@ def load_artifact(reader: Reader, root: Path) -> Artifact:
     if artifact.manifest.version != version:
         found = artifact.manifest.version
         raise reader.refuse("version", f"is {version}, but the manifest in {path.name} says {found}; pack it again")
+    ready = artifact.manifest.http.ready
+    if ready != reader.text("readyPath"):
+        # The load balancers ask both slots, whatever is in them: a version with another path would look dead.
+        raise reader.refuse(
+            "readyPath", f"is {reader.text('readyPath')}, but {path.name} tells at {ready} that it is ready"
+        )
     return artifact

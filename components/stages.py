@@ -1,0 +1,122 @@
+"""The stages of a release: which there are, in which order, and when each may act. Pure: no Pulumi, no machines.
+
+components/release.py turns them into resources, scripts/release carries them out; both read the order and the guards
+here, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+STRATEGIES = ("bluegreen", "canary", "rolling", "halves")
+GATES = ("none", "person", "time")
+
+
+class Kind(StrEnum):
+    """What a stage does. `tables`, `backfill` and `verify` have their place here; they come with changing data."""
+
+    PREFLIGHT = "preflight"
+    INSTALL = "install"
+    SMOKE = "smoke"
+    GATE = "gate"
+    SHIFT = "shift"
+    SETTLE = "settle"
+    ROLLBACK = "rollback"
+    OUTCOME = "outcome"
+
+
+class State(StrEnum):
+    """How a stage ended. Refused: preflight touched nothing. Held: it changed nothing because it must not."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    HELD = "held"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a release; `group` counts from 1 where the stage is about one group of sites, else 0."""
+
+    kind: Kind
+    group: int = 0
+
+    @property
+    def name(self) -> str:
+        """The stage's name, such as install-1."""
+        return f"{self.kind}-{self.group}" if self.group else str(self.kind)
+
+
+def divide(strategy: str, sites: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the groups of sites that a strategy releases one after another: halves, or every site for itself."""
+    if strategy == "rolling":
+        return [(site,) for site in sites]
+    half = (len(sites) + 1) // 2
+    return [tuple(sites[:half]), tuple(sites[half:])]
+
+
+def order(groups: int) -> tuple[Stage, ...]:
+    """Return all stages of a release of that many groups, in order."""
+    middle: list[Stage] = []
+    for group in range(1, groups + 1):
+        middle += [Stage(Kind.INSTALL, group), Stage(Kind.SMOKE, group)]
+        if group == 1:
+            middle.append(Stage(Kind.GATE))
+        middle.append(Stage(Kind.SHIFT, group))
+    return (Stage(Kind.PREFLIGHT), *middle, Stage(Kind.SETTLE), Stage(Kind.ROLLBACK), Stage(Kind.OUTCOME))
+
+
+def find(name: str, groups: int) -> Stage:
+    """Return the stage of that name; raises KeyError if the release has none."""
+    for stage in order(groups):
+        if stage.name == name:
+            return stage
+    raise KeyError(name)
+
+
+def turn(stage: Stage, groups: int) -> int:
+    """Return the stage's number in the order: what a load balancer hears from a later stage beats an earlier one's."""
+    return order(groups).index(stage)
+
+
+def bad(earlier: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the first verdict that stops a release, None if there is none."""
+    stopping = (State.FAILED, State.REFUSED, State.HELD)
+    return next((verdict for verdict in earlier if verdict["state"] in stopping), None)
+
+
+def reason_to_skip(stage: Stage, earlier: Sequence[Mapping[str, Any]]) -> str:
+    """Return why a stage must not act after these verdicts, "" if it may: the guard of every stage."""
+    stopped = bad(earlier)
+    match stage.kind:
+        case Kind.OUTCOME:
+            return ""
+        case Kind.ROLLBACK:
+            if stopped is None:
+                return "nothing failed"
+            return "nothing was touched" if stopped["state"] == State.REFUSED else ""
+        case _:
+            return f"{stopped['stage']} {stopped['state']}" if stopped else ""
+
+
+def deadline(stage: Stage, plan: Mapping[str, Any]) -> float:
+    """Return the wall-clock seconds that a stage may take before it counts as failed."""
+    match stage.kind:
+        case Kind.PREFLIGHT:
+            return 60.0 + float(plan["lock_wait_seconds"])
+        case Kind.INSTALL:
+            return 180.0
+        case Kind.GATE:
+            return 30.0 + float(plan["gate_seconds"]) + float(plan["bake_seconds"])
+        case Kind.SHIFT if plan["strategy"] == "canary" and stage.group == 1:
+            canary = plan["canary"]
+            # A step may be watched for up to three times its bake until there are requests enough.
+            return 60.0 + 3.0 * len(canary["steps"]) * float(canary["bake_seconds"])
+        case Kind.OUTCOME:
+            return 30.0
+        case _:
+            return 90.0
