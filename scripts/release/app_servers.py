@@ -1,0 +1,117 @@
+"""The application servers' slots, asked and changed through evenkeel-slot on several sites at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from scripts.release.documents import Stack
+from scripts.release.errors import StageFailedError
+from scripts.release.fleet import Fleet, ask
+from scripts.ssh import CommandError, Session, SshError
+
+UPLOAD_SECONDS = 120.0
+START_SECONDS = 150.0
+STOP_SECONDS = 60.0
+WARM_REQUESTS = 50
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a slot holds and whether it runs; `restarts` counts since it was started, `memory_mb` may be None."""
+
+    version: str | None
+    sha256: str | None
+    is_active: bool
+    restarts: int
+    memory_mb: float | None
+    limit_mb: int | None
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Slot:
+        """Return one slot of what `evenkeel-slot show` printed."""
+        held = document["installed"] or {}
+        return cls(
+            version=held.get("version"),
+            sha256=held.get("sha256"),
+            is_active=document["active"],
+            restarts=int(document.get("restarts") or 0),
+            memory_mb=document.get("memory_mb"),
+            limit_mb=(held.get("limits") or {}).get("memory_mb"),
+        )
+
+
+class AppServers(Fleet):
+    """Every application server, by site. Answers are {site: result or the sentence that says why not}."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack, stack.of("app"))
+        self.by_site = {str(host.site): host.name for host in self.hosts.values()}
+
+    def on_sites(
+        self, sites: Iterable[str], action: Callable[[Session], Answer]
+    ) -> dict[str, Answer | StageFailedError]:
+        """Do something on these sites' application servers at once."""
+        names = {self.by_site[site]: site for site in sites}
+        answers = self.each(lambda _, session: action(session), names)
+        return {
+            names[name]: failed(answer) if isinstance(answer, SshError) else answer for name, answer in answers.items()
+        }
+
+    def slots(self, sites: Iterable[str]) -> dict[str, dict[str, Slot] | StageFailedError]:
+        """Return {site: {slot: what it holds}}."""
+        return self.on_sites(sites, show)
+
+
+def show(session: Session) -> dict[str, Slot]:
+    """Return both slots of one application server."""
+    return {name: Slot.parse(part) for name, part in ask(session, ["evenkeel-slot", "show"]).items()}
+
+
+def install(session: Session, slot: str, sha256: str, content: bytes) -> dict[str, Any]:
+    """Bring a slot to an artifact, start it, wait until it is ready, and warm it.
+
+    A slot that runs this very artifact is left alone. Returns {"changed", "started", "warm_p50_ms"}.
+    """
+    held = show(session)[slot]
+    same = held.sha256 == sha256
+    if held.is_active and not same:
+        session.run(["evenkeel-slot", "stop", slot], timeout=STOP_SECONDS)
+    if not same:
+        session.run(["evenkeel-slot", "install", slot, sha256], content, timeout=UPLOAD_SECONDS)
+    session.run(["evenkeel-slot", "start", slot], timeout=START_SECONDS)
+    figures: dict[str, Any] = {"changed": not same, "started": not (same and held.is_active)}
+    if figures["started"]:
+        figures["warm_p50_ms"] = warm(session, slot)
+    return figures
+
+
+def warm(session: Session, slot: str) -> float | None:
+    """Send the new instance requests of its own, so that users do not meet it cold; return their median in ms."""
+    warmed = ask(session, ["evenkeel-slot", "warm", slot, str(WARM_REQUESTS)], timeout=60)
+    if warmed["failed"]:
+        raise StageFailedError(f"{warmed['failed']} of {warmed['requests']} requests to the new instance failed")
+    median: float | None = warmed["p50_ms"]
+    return median
+
+
+def smoke(session: Session, slot: str) -> dict[str, Any]:
+    """Run the manifest's smoke checks against one instance; raises StageFailedError with the check that failed."""
+    done: dict[str, Any] = ask(session, ["evenkeel-slot", "smoke", slot], timeout=80)
+    if done["failed"]:
+        raise StageFailedError(done["failed"]["reason"])
+    held = show(session)[slot]
+    if not held.is_active or held.restarts:
+        raise StageFailedError(f"the instance ended and was started again {held.restarts} time(s)")
+    return {"checks": done["passed"], "slowest_ms": max((check["ms"] for check in done["checks"]), default=0)}
+
+
+def failed(error: SshError) -> StageFailedError:
+    """Return a host tool's or connection's failure as a sentence without the command line around it."""
+    if isinstance(error, CommandError):
+        said = error.result.stderr.strip().splitlines()
+        return StageFailedError(said[-1].partition(": ")[2] or said[-1] if said else error.reason)
+    return StageFailedError(error.reason)

@@ -1,0 +1,186 @@
+"""All load balancers as one: what they route, changed on all of them together, through evenkeel-traffic."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.release.documents import Stack, Version, listed
+from scripts.release.errors import FencedError, HeldError, RevertedError, StageFailedError
+from scripts.release.fleet import Fleet, ask
+from scripts.ssh import CommandError, Session, SshError
+
+WEIGHT = 100
+FENCED, HELD, FIRED = 4, 5, 6  # evenkeel-traffic's exit statuses
+
+
+@dataclass(frozen=True)
+class Server:
+    """One slot of one application server, as one load balancer sees it."""
+
+    state: str
+    weight: int
+    is_up: bool
+    sessions: int
+    check: str = ""
+
+    @property
+    def serves(self) -> bool:
+        """Whether users' requests go there."""
+        return self.state == "ready" and self.is_up and self.weight > 0
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What one load balancer routes: its servers, the release and version it knows of, and its dead-man timer."""
+
+    servers: Mapping[str, Server]
+    release: str | None = None
+    live: Version | None = None
+    fence: tuple[float, float] = (0, 0)
+    armed_for: str | None = None
+    remembered: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Routing:
+        """Return what `evenkeel-traffic state` printed."""
+        routing, deadman = document["routing"] or {}, document["deadman"] or {}
+        return cls(
+            servers={
+                name: Server(
+                    server["state"], server["weight"], server["up"], server["sessions"], str(server.get("check", ""))
+                )
+                for name, server in document["servers"].items()
+            },
+            release=routing.get("release"),
+            live=Version.parse(routing.get("live")),
+            fence=(routing.get("token", 0), routing.get("turn", 0)),
+            armed_for=deadman.get("release") if not deadman.get("fired") else None,
+            remembered=routing,
+        )
+
+    def ready(self) -> list[str]:
+        """Return the servers that users' requests may go to."""
+        return sorted(name for name, server in self.servers.items() if server.state == "ready")
+
+    def capacity(self) -> int:
+        """Return how many application servers serve through this load balancer, whichever slot it is."""
+        return len({name.rpartition("-")[0] for name, server in self.servers.items() if server.serves})
+
+
+class LoadBalancers(Fleet):
+    """Every load balancer of the stack. Changes carry the lock's token and the stage's turn, so an old one is refused.
+
+    One that cannot be reached is in `lost`; the others go on. Raises FencedError when somebody newer has spoken,
+    RevertedError when a dead-man timer has taken the shift back, StageFailedError when none can be reached.
+    """
+
+    def __init__(self, stack: Stack, token: int, turn: float) -> None:
+        super().__init__(stack, stack.of("lb"))
+        self.token = token
+        self.turn = turn
+
+    def state(self) -> dict[str, Routing]:
+        """Return what each reachable load balancer routes."""
+        return self._send(["evenkeel-traffic", "state"], None)
+
+    def apply(
+        self,
+        release: str,
+        servers: Mapping[str, Mapping[str, Any]],
+        *,
+        deadman_seconds: int | None = None,
+        versions: Mapping[str, str] | None = None,
+        force: bool = False,
+    ) -> dict[str, Routing]:
+        """Change servers' states on all load balancers; return what they route afterwards."""
+        document: dict[str, Any] = {"release": release, "servers": servers, "force": force}
+        if deadman_seconds is not None:
+            document["deadman"] = {"seconds": deadman_seconds}
+        if versions:
+            document["versions"] = versions
+        return self._send(["evenkeel-traffic", "apply"], document)
+
+    def renew(self, seconds: int) -> dict[str, Routing]:
+        """Tell the dead-man timers that the deployer lives."""
+        return self._send(["evenkeel-traffic", "renew"], {"seconds": seconds})
+
+    def confirm(self, live: Version | None) -> dict[str, Routing]:
+        """End the dead-man timers: what is routed now stays."""
+        document = {"live": live.as_dict()} if live else {}
+        return self._send(["evenkeel-traffic", "confirm"], document)
+
+    def revert(self) -> dict[str, Routing]:
+        """Have each load balancer go back to what it routed before the shift began."""
+        return self._send(["evenkeel-traffic", "revert"], {})
+
+    def samples(self, seconds: float) -> dict[str, dict[str, Any]]:
+        """Return each load balancer's own account of the last seconds: {lb: {server: {requests, errors, times_ms}}}."""
+        command = ["evenkeel-traffic", "samples", f"{seconds:.0f}"]
+        answers = self.each(lambda _, session: ask(session, command)["servers"])
+        return {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
+
+    def wait_until_up(self, names: Collection[str], seconds: float) -> dict[str, list[str]]:
+        """Wait until every load balancer sees these servers up; return {server: load balancers that do not}."""
+        end = time.monotonic() + seconds
+        while True:
+            routings = self.state()
+            missing = {
+                name: [lb for lb, routing in routings.items() if not routing.servers[name].is_up] for name in names
+            }
+            missing = {name: where for name, where in missing.items() if where}
+            if not missing or time.monotonic() > end:
+                return missing
+            time.sleep(0.25)
+
+    def wait_until_idle(self, names: Collection[str], seconds: float) -> int:
+        """Wait until no request is in progress on these servers; return how many still are when the time is over."""
+        end = time.monotonic() + seconds
+        while True:
+            routings = self.state()
+            busy = sum(routing.servers[name].sessions for routing in routings.values() for name in names)
+            if not busy or time.monotonic() > end:
+                return busy
+            time.sleep(0.25)
+
+    def _send(self, command: list[str], document: Mapping[str, Any] | None) -> dict[str, Routing]:
+        """Run a verb on every load balancer and sort out the answers."""
+        full = None if document is None else {"token": self.token, "turn": self.turn, **document}
+
+        def act(_: str, session: Session) -> Routing:
+            return Routing.parse(ask(session, command, full))
+
+        answers = self.each(act)
+        for name, answer in answers.items():
+            if isinstance(answer, CommandError):
+                raise_for(name, answer)
+            elif isinstance(answer, SshError):
+                self.forget(name, answer)
+        if not self.reachable:
+            raise StageFailedError(f"no load balancer can be reached: {listed(self.hosts)}")
+        return {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
+
+
+def raise_for(name: str, error: CommandError) -> None:
+    """Raise what a load balancer's refusal means."""
+    said = (error.result.stderr.strip().splitlines() or [error.reason])[-1]
+    match error.result.exit_status:
+        case status if status == FENCED:
+            raise FencedError(f"{name}: {said}")
+        case status if status == HELD:
+            raise HeldError(f"{name}: {said}")
+        case status if status == FIRED:
+            raise RevertedError(f"{name}: {said}")
+    raise StageFailedError(f"{name}: {said}")
+
+
+def capacity(routings: Mapping[str, Routing]) -> int:
+    """Return how many application servers serve, as the load balancer that sees the fewest sees it."""
+    return min((routing.capacity() for routing in routings.values()), default=0)
+
+
+def states(names: Iterable[str], state: str, weight: int | None = WEIGHT) -> dict[str, dict[str, Any]]:
+    """Return a change that gives all these servers one state, and a weight where it matters."""
+    return {name: {"state": state, **({"weight": weight} if weight is not None else {})} for name in names}
