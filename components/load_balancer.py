@@ -14,6 +14,7 @@ from components.settings import Settings, SiteSettings
 
 CONFIG = "/etc/haproxy/haproxy.cfg"
 UNIT = "/etc/systemd/system/haproxy.service.d/evenkeel.conf"
+TIMER = "/etc/systemd/system/evenkeel-deadman.service"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def servers(settings: Settings, own: SiteSettings) -> list[dict[str, object]]:
     return [
         {
             "name": f"{site.name}-{slot}",
+            "slot": slot,
             "address": str(settings.address_of("app", site)),
             "port": PORTS[slot],
-            "disabled": slot != SLOTS[0],
         }
         for site in order
         for slot in SLOTS
@@ -52,12 +53,15 @@ def servers(settings: Settings, own: SiteSettings) -> list[dict[str, object]]:
 
 
 def bundle(settings: Settings, site: SiteSettings) -> Bundle:
-    """Return HAProxy's configuration for one site's load balancer."""
+    """Return HAProxy's configuration for one site's load balancer, and the dead-man timer.
+
+    Which servers users get is no part of it: releases say that (evenkeel-traffic), and all servers start closed.
+    """
     config = render(
         "haproxy/haproxy.cfg.j2",
         site=site.name,
         limits=settings.load_balancer,
-        http=settings.artifact.manifest.http,
+        slots=SLOTS,
         service_name=settings.names.service_name,
         servers=servers(settings, site),
     )
@@ -67,8 +71,10 @@ def bundle(settings: Settings, site: SiteSettings) -> Bundle:
         files=[
             {"path": CONFIG, "content": config, "mode": "0640", "owner": "root:haproxy"},
             {"path": UNIT, "content": render("haproxy/unit.conf.j2")},
+            {"path": TIMER, "content": render("haproxy/evenkeel-deadman.service.j2")},
         ],
-        validate=[["haproxy", "-c", "-q", "-f", f"{{{CONFIG}}}"]],
-        enable=["haproxy"],
+        # The first makes the map of versions, which the configuration may name and HAProxy then wants to find.
+        validate=[["evenkeel-traffic", "restore"], ["haproxy", "-c", "-q", "-f", f"{{{CONFIG}}}"]],
+        enable=["haproxy", "evenkeel-deadman"],
         reload=["systemctl", "reload", "haproxy"],
     )

@@ -201,8 +201,15 @@ def read_haproxy() -> Facts:
         "requests": sum(as_number(row.get("req_tot")) or 0 for row in frontends),
         "errors": sum(as_number(row.get("hrsp_5xx")) or 0 for row in frontends),
         "sessions": sum(as_number(row.get("scur")) or 0 for row in frontends),
-        "servers": [read_server(row) for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")],
+        "servers": read_servers(rows),
     }
+
+
+def read_servers(rows: list[dict[str, str]]) -> list[Facts]:
+    """The servers that users may get, in the backend «app»; the checks are made by their twins in «app_SLOT»."""
+    checks = {row["svname"]: row.get("check_status") for row in rows if row["pxname"].startswith("app_")}
+    servers = [read_server(row) for row in rows if row["pxname"] == "app" and row["svname"] != "BACKEND"]
+    return [server | {"check": server["check"] or checks.get(server["server"])} for server in servers]
 
 
 def read_server(row: dict[str, str]) -> Facts:

@@ -3,124 +3,98 @@
 
     evenkeel-traffic show                       every server's state and weight, as JSON
     evenkeel-traffic stat                       HAProxy's own counters, as JSON
-    evenkeel-traffic set SERVER STATE [WEIGHT]  STATE is ready, drain or maint; WEIGHT 0 to 256
+    evenkeel-traffic samples SECONDS            requests, errors and times of each server lately, as JSON
+    evenkeel-traffic set SERVER STATE [WEIGHT]  by hand: STATE is ready, drain or maint; WEIGHT 0 to 256
     evenkeel-traffic save                       write the state file that a start or reload reads back
+    evenkeel-traffic restore                    bring HAProxy, or its next start, to routing.json
+    evenkeel-traffic watch                      be the dead-man timer (what evenkeel-deadman.service runs)
 
-Nothing else is passed on: the socket is root's alone, and this allow-list is all that Evenkeel needs of it.
-Every change is saved before the command returns, in HAProxy's own server-state format, so a reload, restart or
-reboot routes as before. Source of the format and of the commands: HAProxy 2.6 management guide, 9.3.
+For releases; all print servers, routing and timer as JSON, those after `state` read an order in JSON with at least
+{"token", "turn"} from standard input:
+
+    evenkeel-traffic state
+    evenkeel-traffic apply     {"release", "servers": {NAME: {"state", "weight"?}}, "live"?, "force"?,
+                                "versions"?: {VERSION: SLOT}, "deadman"?: {"seconds"}}; servers not named stay
+    evenkeel-traffic renew     {"seconds"}: put the timer's deadline off
+    evenkeel-traffic confirm   {"live"}: keep this routing, disarm the timer
+    evenkeel-traffic revert    back to the routing from before the release; adds "reverted"
+
+Exit status: 1 refused, 2 misuse, 4 the order is older than the last one, 5 it would leave no server that is up, 6 the
+dead-man timer has fired, 7 HAProxy does not answer; always one sentence on standard error. Nothing else is passed on
+to HAProxy: the socket is root's alone, and this allow-list is all that Evenkeel needs of it. Every change is on disk
+before the command returns, so that a reload, restart, kill or reboot routes as before.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-import re
-import socket
 import sys
-from typing import Any
 
-SOCKET = "/run/haproxy/admin.sock"
-STATE_FILE = "/var/lib/haproxy/state/servers"
-BACKEND = "app"
-STATES = ("ready", "drain", "maint")
-NAME = re.compile(r"^[a-z0-9]+-(blue|green)$")
-MAINTENANCE = 0x01 | 0x04 | 0x20  # forced by the socket, by the configuration, by DNS
-DRAIN = 0x08
+import evenkeel_haproxy as haproxy
+import evenkeel_routing as routing
+from evenkeel_haproxy import RefusedError
+from evenkeel_samples import samples
 
-
-def ask(command: str) -> str:
-    """Send one command to HAProxy and return its answer."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(5)
-        try:
-            connection.connect(SOCKET)
-        except OSError as error:
-            sys.exit(f"evenkeel-traffic: HAProxy does not answer at {SOCKET} ({error.strerror}); is it running?")
-        connection.sendall(command.encode() + b"\n")
-        answer = b""
-        while chunk := connection.recv(65536):
-            answer += chunk
-    return answer.decode().strip()
-
-
-def state_of(admin_state: int) -> str:
-    """Return HAProxy's administrative bits as one of STATES."""
-    if admin_state & MAINTENANCE:
-        return "maint"
-    return "drain" if admin_state & DRAIN else "ready"
-
-
-def servers() -> dict[str, dict[str, Any]]:
-    """Return {server: {"state", "weight", "up"}} of the application backend."""
-    lines = ask(f"show servers state {BACKEND}").splitlines()
-    fields = lines[1].lstrip("# ").split()
-    rows = [dict(zip(fields, line.split(), strict=False)) for line in lines[2:] if line]
-    return {
-        row["srv_name"]: {
-            "state": state_of(int(row["srv_admin_state"])),
-            "weight": int(row["srv_uweight"]),
-            "up": row["srv_op_state"] == "2",
-        }
-        for row in rows
-    }
-
-
-def counters() -> list[dict[str, str]]:
-    """Return HAProxy's statistics as a list of {field: text}, without empty fields."""
-    table = csv.DictReader(io.StringIO(ask("show stat").lstrip("# ")))
-    return [{key: value for key, value in row.items() if key and value} for row in table]
-
-
-def save() -> None:
-    """Write the state file: beside it first, then renamed over it."""
-    content = ask("show servers state") + "\n"
-    os.makedirs(os.path.dirname(STATE_FILE), exist_ok=True)
-    with open(STATE_FILE + ".new", "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(STATE_FILE + ".new", STATE_FILE)
+ORDERS = {"apply": routing.apply, "renew": routing.renew, "confirm": routing.confirm, "revert": routing.revert}
+MISUSE = "use show, stat, samples SECONDS, set SERVER ready|drain|maint [WEIGHT], save, restore, watch, state, "
 
 
 def change(server: str, state: str, weight: str | None) -> None:
-    """Set a server's state, and its weight if given, then save."""
-    if not NAME.match(server) or server not in servers():
-        sys.exit(f"evenkeel-traffic: no server {server!r} here; there are: {', '.join(sorted(servers()))}")
-    if state not in STATES:
-        sys.exit(f"evenkeel-traffic: state {state!r} is not one of {', '.join(STATES)}")
-    if weight is not None:
-        if not weight.isdigit() or int(weight) > 256:
-            sys.exit(f"evenkeel-traffic: weight {weight!r} is not a whole number from 0 to 256")
-        refuse(ask(f"set server {BACKEND}/{server} weight {int(weight)}"))
-    refuse(ask(f"set server {BACKEND}/{server} state {state}"))
-    save()
+    """Set a server's state, and its weight if given."""
+    if state not in haproxy.STATES:
+        raise RefusedError(f"state {state!r} is not one of {', '.join(haproxy.STATES)}")
+    if weight is not None and (not weight.isdigit() or int(weight) > 256):
+        raise RefusedError(f"weight {weight!r} is not a whole number from 0 to 256")
+    routing.set_one(server, {"state": state} | ({} if weight is None else {"weight": int(weight)}))
 
 
-def refuse(answer: str) -> None:
-    """End the program with HAProxy's words if it said anything: it is silent when it agrees."""
-    if answer:
-        sys.exit(f"evenkeel-traffic: HAProxy refuses: {answer}")
+def save() -> None:
+    """Write the state file from HAProxy's facts and routing.json."""
+    with routing.alone():
+        record = routing.load("routing.json")
+        haproxy.save(record and record["servers"])
+
+
+def obey(verb: str) -> None:
+    """Carry out the order on standard input."""
+    try:
+        order = json.load(sys.stdin)
+    except ValueError as error:
+        raise RefusedError(f"standard input is not JSON: {error}", 2) from None
+    print(json.dumps(ORDERS[verb](order)))
 
 
 def main(arguments: list[str]) -> None:
     """Do what the command line asks."""
     match arguments:
         case ["show"]:
-            print(json.dumps(servers()))
+            print(json.dumps(haproxy.servers()))
         case ["stat"]:
-            print(json.dumps(counters()))
+            print(json.dumps(haproxy.counters()))
+        case ["state"]:
+            print(json.dumps(routing.state()))
+        case ["samples", seconds] if seconds.replace(".", "", 1).isdigit():
+            print(json.dumps(samples(float(seconds))))
         case ["save"]:
             save()
+        case ["restore"]:
+            routing.restore()
+        case ["watch"]:
+            routing.watch()
         case ["set", server, state]:
             change(server, state, None)
         case ["set", server, state, weight]:
             change(server, state, weight)
+        case [verb] if verb in ORDERS:
+            obey(verb)
         case _:
-            sys.exit("evenkeel-traffic: use show, stat, save, or set SERVER ready|drain|maint [WEIGHT]")
+            raise RefusedError(MISUSE + f"or with an order on standard input {', '.join(ORDERS)}", 2)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except RefusedError as refusal:
+        print(f"evenkeel-traffic on {os.uname().nodename}: {refusal}", file=sys.stderr)
+        sys.exit(refusal.status)

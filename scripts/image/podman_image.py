@@ -63,7 +63,8 @@ def lay_out_tools(layer: Path) -> None:
         target = layer / LIBRARY / source.name
         shutil.copyfile(source, target)
         target.chmod(0o755)
-        (layer / COMMANDS / source.stem).symlink_to(f"/{LIBRARY}/{source.name}")
+        if "_" not in source.stem:  # a module of the tools, which find it beside themselves
+            (layer / COMMANDS / source.stem).symlink_to(f"/{LIBRARY}/{source.name}")
 
 
 def remove_superseded(recipe: Recipe) -> None:

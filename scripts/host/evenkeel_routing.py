@@ -1,0 +1,333 @@
+#!/usr/bin/python3
+"""Where this load balancer sends users, as releases want it; for evenkeel-traffic, a module, not a command.
+
+`routing.json` is the truth: which servers users get, which release said so, and its (token, turn): the lock's token and
+the stage's place in the release, so that whoever has lost the lock, or is late, is refused. HAProxy's own state file is
+made from it.
+
+A release that moves users arms the dead-man timer (`deadman.json`) first: unless it is renewed and in the end
+confirmed, `watch` takes users back to the routing from before the release. The deadline is counted on the clock that
+runs on through sleep, and on the wall's after a reboot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import evenkeel_haproxy as haproxy
+from evenkeel_haproxy import RefusedError, Servers
+
+OLDER, UNSAFE, FIRED = 4, 5, 6  # exit statuses
+WAIT_SECONDS = 3.0
+POLL_SECONDS = 0.25
+TIMER = "evenkeel-deadman.service"
+ORDER_KEYS = {"token", "turn", "release", "live", "servers", "versions", "deadman", "seconds", "force"}
+
+Record = dict[str, Any]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock of this host's routing."""
+    os.makedirs(haproxy.FOLDER, exist_ok=True)
+    with open(f"{haproxy.FOLDER}/lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def load(name: str) -> Record | None:
+    """Return a JSON file of the state folder, or None."""
+    text = haproxy.read(name)
+    found: Record | None = json.loads(text) if text else None
+    return found
+
+
+def routing() -> Record:
+    """Return the routing; where none was ever written, HAProxy's own."""
+    empty: Record = {"release": None, "token": 0, "turn": 0, "live": None, "versions": {}, "at": 0.0}
+    return load("routing.json") or empty | {"servers": plain(haproxy.servers())}
+
+
+def plain(servers: Servers) -> Servers:
+    """Return only what is routed by: state and weight."""
+    return {name: {"state": facts["state"], "weight": facts["weight"]} for name, facts in servers.items()}
+
+
+def store(record: Record) -> None:
+    """Make `record` the truth, and HAProxy's next start follow it."""
+    haproxy.write("routing.json", json.dumps(record | {"at": time.time()}))
+    haproxy.save(record["servers"])
+
+
+def state() -> Record:
+    """Return servers, routing and timer."""
+    pending = load("deadman.json")
+    timer = pending and {
+        "release": pending["release"],
+        "remaining": round(remaining(pending), 2),
+        "fired": pending["fired"],
+        "held": pending["held"],
+    }
+    return {"servers": haproxy.details(), "routing": load("routing.json"), "deadman": timer}
+
+
+# --- the timer ----------------------------------------------------------------------------------------------------
+
+
+def boot() -> str:
+    """Return what tells this run of the kernel from others."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def deadline(seconds: float) -> Record:
+    """Return a deadline that many seconds from now."""
+    until = time.clock_gettime(time.CLOCK_BOOTTIME) + seconds
+    return {"seconds": seconds, "boot": boot(), "until": until, "wall": time.time() + seconds}
+
+
+def remaining(pending: Record) -> float:
+    """Return the seconds until the deadline; negative when it is past."""
+    if pending["boot"] == boot():
+        return float(pending["until"]) - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return float(min(pending["wall"] - time.time(), pending["seconds"]))
+
+
+def write_pending(pending: Record) -> None:
+    """Put the timer on disk."""
+    haproxy.write("deadman.json", json.dumps(pending))
+
+
+def disarm() -> None:
+    """Take the timer away."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{haproxy.FOLDER}/deadman.json")
+
+
+def arm(order: Record, record: Record) -> None:
+    """Arm or renew the timer, remembering at first the routing that it returns to.
+
+    A release that finds no server open has nothing to return to: it is not armed.
+    """
+    pending = load("deadman.json")
+    if pending is None or pending["fired"]:
+        if not any(facts["state"] == "ready" for facts in record["servers"].values()):
+            disarm()
+            return
+        pending = {"before": {key: record[key] for key in ("release", "live", "servers")}}
+    fence = {key: order[key] for key in ("release", "token", "turn")}
+    write_pending(pending | fence | deadline(order["deadman"]["seconds"]) | {"fired": False, "held": None})
+    done = subprocess.run(["systemctl", "start", TIMER], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RefusedError(f"the dead-man timer {TIMER} cannot be started: {done.stderr.strip()}")
+
+
+def refuse_fired(order: Record) -> None:
+    """Refuse a release whose users have been taken back, unless it has since taken the lock anew."""
+    pending = load("deadman.json")
+    if pending and pending["fired"] and pending["token"] == order["token"] and not order.get("force"):
+        raise RefusedError(f"the dead-man timer of {pending['release']} has fired: traffic is back where it was", FIRED)
+
+
+# --- changes ------------------------------------------------------------------------------------------------------
+
+
+def fenced(order: Record) -> Record:
+    """Return the routing if `order` may change it, with its token and turn; refuse a late or fallen one."""
+    record = routing()
+    pair, last = (order["token"], order["turn"]), (record["token"], record["turn"])
+    if pair < last:
+        words = "token {} turn {} is older than token {} turn {}, which was here last".format(*pair, *last)
+        raise RefusedError(words, OLDER)
+    return record | {"token": order["token"], "turn": order["turn"]}
+
+
+def check_order(order: object, *needed: str) -> Record:
+    """Return the order that standard input gave, if it has what it needs in the right form."""
+    if not isinstance(order, dict) or not {"token", "turn", *needed} <= set(order) <= ORDER_KEYS:
+        raise RefusedError(
+            f"the order must be a JSON object with token, turn{''.join(f', {key}' for key in needed)}", 2
+        )
+    if not all(isinstance(order[key], int) for key in ("token", "turn")):
+        raise RefusedError("token and turn must be whole numbers", 2)
+    for slot in order.get("versions", {}).values():
+        if slot not in haproxy.SLOTS:
+            raise RefusedError(f"slot {slot!r} is not one of {', '.join(haproxy.SLOTS)}", 2)
+    return order
+
+
+def wanted_servers(changes: Mapping[str, Record], record: Record, current: Servers) -> Servers:
+    """Return the routing of all servers that exist once `changes` are made: those not named stay as they are."""
+    target: Servers = {}
+    for name, facts in current.items():
+        closed = {"state": "maint", "weight": facts["weight"]}
+        target[name] = dict(record["servers"].get(name, closed))
+    for name, change in changes.items():
+        if name not in current:
+            raise RefusedError(f"no server {name!r} here; there are: {', '.join(sorted(current))}")
+        weight = change.get("weight", target[name]["weight"])
+        if change.get("state") not in haproxy.STATES or not isinstance(weight, int) or not 0 <= weight <= 256:
+            raise RefusedError(f"server {name}: give a state of {', '.join(haproxy.STATES)} and a weight from 0 to 256")
+        target[name] = {"state": change["state"], "weight": weight}
+    return target
+
+
+def serving(target: Servers, health: Servers) -> list[str]:
+    """Return the servers that get users under `target` and can answer."""
+    return [
+        name
+        for name, facts in target.items()
+        if facts["state"] == "ready" and facts["weight"] and health.get(name, {}).get("up")
+    ]
+
+
+def await_health(target: Servers) -> Servers:
+    """Give the servers that are about to be opened a moment to be up; return what there is then."""
+    end = time.monotonic() + WAIT_SECONDS
+    while True:
+        current = haproxy.servers()
+        opening = [name for name in target if target[name]["state"] == "ready" != current[name]["state"]]
+        if all(current[name]["up"] for name in opening) or time.monotonic() > end:
+            return current
+        time.sleep(0.1)
+
+
+def switch(target: Servers, current: Servers) -> None:
+    """Bring HAProxy to `target`, opening before closing; put everything back if it refuses anything."""
+    changed: list[str] = []
+    try:
+        for name in sorted(target, key=lambda name: target[name]["state"] != "ready"):
+            if plain({name: current[name]})[name] != target[name]:
+                changed.append(name)
+                haproxy.set_server(name, target[name])
+    except RefusedError:
+        for name in reversed(changed):
+            with contextlib.suppress(RefusedError):
+                haproxy.set_server(name, current[name])
+        raise
+
+
+def apply(order: Record) -> Record:
+    """Change where users go, all or nothing."""
+    check_order(order, "release", "servers")
+    with alone():
+        record = fenced(order)
+        refuse_fired(order)
+        target = wanted_servers(order["servers"], record, haproxy.servers())
+        current = await_health(target)
+        if serving(plain(current), current) and not serving(target, current) and not order.get("force"):
+            raise RefusedError("this would leave no server that is open and up; nothing was changed", UNSAFE)
+        if "deadman" in order:
+            arm(order, record)
+        switch(target, current)
+        record |= {"release": order["release"], "servers": target}
+        record |= {key: order[key] for key in ("live", "versions") if key in order}
+        store(record)
+        haproxy.save_versions(record["versions"])
+        return state()
+
+
+def renew(order: Record) -> Record:
+    """Put the deadline off."""
+    check_order(order, "seconds")
+    with alone():
+        record = fenced(order)
+        refuse_fired(order)
+        pending = load("deadman.json")
+        if pending and not pending["fired"]:
+            haproxy.write("routing.json", json.dumps(record))
+            own = {"token": order["token"], "turn": order["turn"], "held": None}
+            write_pending(pending | own | deadline(order["seconds"]))
+        return state()
+
+
+def confirm(order: Record) -> Record:
+    """Make the routing the one to keep: no timer, and `live` is what users get."""
+    check_order(order, "live")
+    with alone():
+        record = fenced(order)
+        refuse_fired(order)
+        store(record | {"live": order["live"]})
+        disarm()
+        return state()
+
+
+def revert(order: Record) -> Record:
+    """Go back to the routing from before the release, now; with no timer armed there is nothing to go back to."""
+    check_order(order)
+    with alone():
+        record = fenced(order)
+        pending = load("deadman.json")
+        if pending and not pending["fired"]:
+            go_back(record, pending)
+        elif load("routing.json"):
+            store(record)
+        disarm()
+        return state() | {"reverted": bool(pending)}
+
+
+def go_back(record: Record, pending: Record) -> None:
+    """Route as before the release; refused while none of the servers of then can answer."""
+    before = pending["before"]
+    # A server that is new since then stays closed.
+    target = wanted_servers({}, before, haproxy.servers())
+    current = await_health(target)
+    if not serving(target, current):
+        raise RefusedError("none of the servers from before the release is up; traffic stays where it is", UNSAFE)
+    switch(target, current)
+    store(record | {key: before[key] for key in ("release", "live", "servers")} | {"servers": target})
+
+
+def restore() -> None:
+    """Bring HAProxy, or its next start, to routing.json."""
+    with alone():
+        record = load("routing.json")
+        haproxy.save(record and record["servers"])
+        haproxy.save_versions(record["versions"] if record else {})
+        if record is None:
+            return
+        with contextlib.suppress(RefusedError):
+            current = haproxy.servers()
+            switch(wanted_servers({}, record, current), current)
+
+
+def set_one(server: str, wanted: Record) -> None:
+    """Change one server by hand."""
+    with alone():
+        record = routing()
+        current = haproxy.servers()
+        target = wanted_servers({server: wanted}, record, current)
+        switch(target, current)
+        store(record | {"servers": target})
+
+
+def watch() -> None:
+    """Wait for deadlines, for ever, and take users back when one passes."""
+    while True:
+        with alone():
+            pause = expire()
+        time.sleep(pause)
+
+
+def expire() -> float:
+    """Take users back if the deadline has passed; return the seconds until the next look."""
+    pending = load("deadman.json")
+    if not pending or pending["fired"] or remaining(pending) > 0:
+        return POLL_SECONDS
+    try:
+        go_back(routing(), pending)
+    except RefusedError as refusal:
+        if pending["held"] != str(refusal):
+            print(f"the timer of {pending['release']} is held: {refusal}", flush=True)
+            write_pending(pending | {"held": str(refusal)})
+        return 1.0
+    print(f"nobody renewed {pending['release']}: traffic is back where it was before", flush=True)
+    write_pending(pending | {"fired": True, "held": None})
+    return POLL_SECONDS
