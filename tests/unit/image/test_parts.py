@@ -88,7 +88,10 @@ def test_host_tools_become_commands_without_their_suffix(tmp_path: Path) -> None
     lay_out_tools(tmp_path)
     for tool in host_tool_files():
         command = tmp_path / COMMANDS / tool.stem
-        assert command.readlink() == Path(f"/{LIBRARY}/{tool.name}")
+        if "_" in tool.stem:
+            assert not command.is_symlink(), "a module that the tools share is no command"
+        else:
+            assert command.readlink() == Path(f"/{LIBRARY}/{tool.name}")
         assert (tmp_path / LIBRARY / tool.name).stat().st_mode & 0o777 == 0o755
 
 
