@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.artifact import Artifact, ArtifactError, read_artifact
 from scripts.artifact.pack import ensure_sample, one_at_a_time, pack_directory, pack_sample
-from scripts.artifact.sample import Sample
+from scripts.artifact.sample import DAMAGE_MARK, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -39,12 +39,20 @@ def pack(version: str | None, directory: Path | None) -> None:
         elif version is not None:
             say(f"packing {version}")
             describe(pack_sample(SAMPLE, version, ARTIFACTS))
+            warn_of_damage(version)
 
 
 def ensure(version: str) -> None:
     """Pack a version of the sample if need be."""
     path, packed = ensure_sample(SAMPLE, version, ARTIFACTS)
     print(f"{path.relative_to(ROOT)}: {'packed' if packed else 'up to date'}")
+    warn_of_damage(version)
+
+
+def warn_of_damage(version: str) -> None:
+    """Say so where a version's artifact is broken because its release asks for it."""
+    if SAMPLE.is_damaged(version):
+        say(f"{version} is damaged on purpose and will be refused (app/releases/{version}/{DAMAGE_MARK})")
 
 
 def describe(artifact: Artifact) -> None:

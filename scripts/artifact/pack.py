@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.artifact import Artifact, ArtifactError, check_digest, read_artifact, sidecar_of
+from components.artifact import Artifact, ArtifactError, digest_of, read_artifact, sidecar_of
 from components.manifest import FILE_NAME, parse_manifest
 from scripts.artifact.archive import list_files, write_archive
 from scripts.artifact.sample import NAME, Sample
@@ -33,14 +33,19 @@ def pack_directory(directory: Path, artifacts: Path) -> Artifact:
 
 
 def pack_sample(sample: Sample, version: str, artifacts: Path) -> Artifact:
-    """Pack a version of the sample service and note what it was made from."""
+    """Pack a version of the sample service and note what it was made from.
+
+    Where the release asks for damage (see Sample), the artifact has it, and its sidecar and the returned sha256 are
+    those of the undamaged one.
+    """
     sources = sample.digest(version)
-    artifact = put_in_place(f"{NAME}-{version}.tar.gz", sample.all_files(version), artifacts)
+    is_damaged = sample.is_damaged(version)
+    artifact = put_in_place(f"{NAME}-{version}.tar.gz", sample.all_files(version), artifacts, is_damaged=is_damaged)
     if artifact.manifest.version != version:
         raise ArtifactError(f"app/releases/{version}/{FILE_NAME} says version {artifact.manifest.version}")
     note = note_of(sample, version)
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"sources": sources, "sha256": artifact.sha256}), encoding="utf-8")
+    note.write_text(json.dumps({"sources": sources, **contents_of(artifact.path)}), encoding="utf-8")
     return artifact
 
 
@@ -60,13 +65,18 @@ def ensure_sample(sample: Sample, version: str, artifacts: Path) -> tuple[Path, 
 
 
 def is_current(sample: Sample, version: str, path: Path) -> bool:
-    """Tell whether the artifact is whole and was made from the present sources."""
+    """Tell whether the artifact is as it was packed, and was packed from the present sources."""
     try:
         note = json.loads(note_of(sample, version).read_text(encoding="utf-8"))
-        return bool(note["sources"] == sample.digest(version) and note["sha256"] == check_digest(path))
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(note == {"sources": sample.digest(version), **contents_of(path)})
+    except (OSError, ValueError):
         # No note, no artifact, or one that was changed: all the same reason to pack.
         return False
+
+
+def contents_of(path: Path) -> dict[str, str]:
+    """Return what tells whether an artifact and its sidecar were changed since; they need not agree."""
+    return {"sha256": digest_of(path), "sidecar": sidecar_of(path).read_text(encoding="ascii")}
 
 
 def note_of(sample: Sample, version: str) -> Path:
@@ -74,17 +84,25 @@ def note_of(sample: Sample, version: str) -> Path:
     return sample.cache / "artifacts" / f"{NAME}-{version}.json"
 
 
-def put_in_place(file_name: str, files: Mapping[str, Path], artifacts: Path) -> Artifact:
+def put_in_place(file_name: str, files: Mapping[str, Path], artifacts: Path, *, is_damaged: bool = False) -> Artifact:
     """Write the artifact, check it, and only then let it and its sidecar take their names."""
     artifacts.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=artifacts, prefix=".incoming-") as staging:
         packed = Path(staging, file_name)
         write_archive(packed, files)
         checked = read_artifact(packed)
+        if is_damaged:
+            damage(packed)
         target = artifacts / file_name
         packed.replace(target)
         sidecar_of(packed).replace(sidecar_of(target))
     return Artifact(target, checked.sha256, checked.manifest)
+
+
+def damage(packed: Path) -> None:
+    """Change the artifact without its sidecar, as a bad disk or a stranger would."""
+    with packed.open("ab") as file:
+        file.write(b"damaged on purpose\n")
 
 
 @contextmanager

@@ -134,6 +134,20 @@ def test_ensure_packs_again_what_was_damaged_or_lost(sample: Sample, tmp_path: P
     assert read_artifact(path).sha256 == digest
 
 
+def test_a_release_that_asks_for_damage_gets_an_artifact_that_is_refused(sample: Sample, tmp_path: Path) -> None:
+    mark = sample.app / "releases" / "2.0.0" / "broken-checksum"
+    mark.write_text("")
+    path, packed = ensure_sample(sample, "2.0.0", tmp_path / "out")
+    assert packed
+    assert "broken-checksum" not in names(path)
+    with pytest.raises(ArtifactError, match="has the sha256"):
+        read_artifact(path)
+    assert not ensure_sample(sample, "2.0.0", tmp_path / "out")[1]
+    mark.unlink()
+    assert ensure_sample(sample, "2.0.0", tmp_path / "out")[1]
+    assert read_artifact(path).manifest.version == "2.0.0"
+
+
 def test_a_version_that_does_not_exist_is_refused_with_those_that_do(sample: Sample, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"app/releases has no 9\.9\.9; it has 1\.0\.0, 2\.0\.0"):
         ensure_sample(sample, "9.9.9", tmp_path / "out")
