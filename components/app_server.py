@@ -101,7 +101,7 @@ def slot_files(settings: Settings, site: SiteSettings, slot: str, password: pulu
 def bundle(settings: Settings, site: SiteSettings, password: pulumi.Output[str]) -> Bundle:
     """Return the slots' configuration on one application server."""
     of_slots = [file for slot in SLOTS for file in slot_files(settings, site, slot, password)]
-    unit = render("app/app@.service.j2", limits=settings.artifact.manifest.limits)
+    unit = render("app/app@.service.j2")
     files: list[dict[str, Any]] = [{"path": UNIT, "content": unit}, *of_slots]
     return Bundle(
         role="app",

@@ -54,7 +54,8 @@ class SmokeCheck:
 
     `body` is sent as JSON unless it is a string, which is sent as it is. `contains` must be part of the answer's
     text; `json` must be part of the answer's JSON (every key given, equal). `capture` keeps values of the answer for
-    later paths: {"id": "id"} keeps the answer's field `id` for `/item/{id}`; dots reach into objects and lists.
+    later paths: {"id": "id"} keeps the answer's field `id` for `/item/{id}`; dots reach into objects and lists. An
+    answer that takes longer than `max_ms` is wrong, whatever it says.
     """
 
     name: str
@@ -65,6 +66,7 @@ class SmokeCheck:
     contains: str | None = None
     json: Mapping[str, Any] | None = None
     capture: Mapping[str, str] = field(default_factory=dict)
+    max_ms: int = 2000
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,9 @@ class Fields:
             raise self.refuse(key, f"is {value!r}; give {what}")
         return value
 
-    def whole(self, key: str, low: int, high: int, what: str) -> int:
+    def whole(self, key: str, low: int, high: int, what: str, default: Any = NO_DEFAULT) -> int:
         """Return a whole number from `low` to `high`."""
-        value: int = self.of_type(key, int, what)
+        value: int = self.of_type(key, int, what, default)
         if not low <= value <= high:
             raise self.refuse(key, f"is {value}; give {what}, from {low} to {high}")
         return value
@@ -209,7 +211,7 @@ def read_smoke(entries: list[Fields]) -> tuple[SmokeCheck, ...]:
 
 def read_check(entry: Fields) -> SmokeCheck:
     """Return one smoke check."""
-    entry.refuse_unknown(("name", "method", "path", "body", "status", "contains", "json", "capture"))
+    entry.refuse_unknown(("name", "method", "path", "body", "status", "contains", "json", "capture", "max_ms"))
     method = entry.of_type("method", str, f"one of {', '.join(METHODS)}", "GET")
     if method not in METHODS:
         raise entry.refuse("method", f"is {method!r}; give one of {', '.join(METHODS)}")
@@ -226,6 +228,7 @@ def read_check(entry: Fields) -> SmokeCheck:
         contains=entry.of_type("contains", str, "a text that the answer must contain", None),
         json=entry.of_type("json", dict, "a table that the answer's JSON must contain", None),
         capture=capture,
+        max_ms=entry.whole("max_ms", 1, 5000, "the milliseconds within which it is answered", SmokeCheck.max_ms),
     )
 
 

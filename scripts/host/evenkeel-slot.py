@@ -3,16 +3,16 @@
 
     evenkeel-slot install SLOT SHA256 < artifact.tar.gz   check, unpack and put in place (the slot must be stopped
                                                           or hold the same artifact)
-    evenkeel-slot start SLOT [PEER ...]   start and wait; PEER is the address:port of another server's slot
+    evenkeel-slot start SLOT              start and wait until it is ready
+    evenkeel-slot warm SLOT COUNT         send COUNT of the manifest's smoke GETs; how they went, as JSON
+    evenkeel-slot smoke SLOT              make the manifest's smoke checks; how they went, as JSON
     evenkeel-slot stop SLOT               stop gracefully
     evenkeel-slot show                    both slots, as JSON
+    evenkeel-slot artifact SLOT           write the artifact as it was installed to standard output
     evenkeel-slot exec SLOT               become the slot's program (what the unit app@SLOT runs)
 
-`start` waits until the version is alive. If any PEER is ready, the service is serving somewhere, so this one must
-become ready too before the command succeeds; if none is, this is a first installation whose database may not be
-prepared yet, and alive is enough.
-
-A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `slot.json` says what it is. Standard library only.
+A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `artifact.tar.gz` the artifact itself, `slot.json` says
+what it is. Its limits are a drop-in of its own unit, so that a version never touches the other slot's.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ import tarfile
 import tempfile
 import time
 import tomllib
-from collections.abc import Sequence
 from typing import Any, NoReturn
+
+import evenkeel_smoke
 
 ROOT = "/srv/app"
 SLOTS = ("blue", "green")
 ENVIRONMENT = "/etc/evenkeel/app-{slot}.env"
+LIMITS = "/etc/systemd/system/app@{slot}.service.d/limits.conf"
+FACTS = ("NRestarts", "ActiveState", "ActiveEnterTimestamp", "MemoryCurrent")
 CHUNK = 1 << 20
 
 
@@ -124,6 +127,7 @@ def install(slot: str, sha256: str) -> None:
     if known and known["sha256"] == sha256:
         while sys.stdin.buffer.read(CHUNK):
             pass
+        limit(slot, known["limits"])
         print(json.dumps({"slot": slot, "version": known["version"], "changed": False}))
         return
     if is_active(slot):
@@ -135,17 +139,36 @@ def install(slot: str, sha256: str) -> None:
         os.mkdir(f"{incoming}/tree", 0o755)
         unpack(f"{incoming}/artifact", f"{incoming}/tree")
         manifest = manifest_of(f"{incoming}/tree")
-        replace(home, f"{incoming}/tree")
+        replace(home, f"{incoming}/tree", f"{incoming}/artifact")
+    limit(slot, manifest.get("limits", {}))
     describe(home, manifest, sha256)
     print(json.dumps({"slot": slot, "version": manifest["version"], "changed": True}))
 
 
-def replace(home: str, tree: str) -> None:
-    """Put the unpacked tree in the place of the slot's current one."""
+def replace(home: str, tree: str, archive: str) -> None:
+    """Put the unpacked tree and the archive in the place of the slot's current ones."""
     if os.path.exists(f"{home}/slot.json"):
         os.unlink(f"{home}/slot.json")
     shutil.rmtree(f"{home}/current", ignore_errors=True)
     os.rename(tree, f"{home}/current")
+    os.replace(archive, f"{home}/artifact.tar.gz")
+
+
+def limit(slot: str, limits: dict[str, Any]) -> None:
+    """Give the slot's unit, and no other, the manifest's limits; they count from its next start on."""
+    wanted = f"[Service]\nMemoryMax={limits.get('memory_mb', 256)}M\nTimeoutStopSec={limits.get('stop_seconds', 30)}\n"
+    path = LIMITS.format(slot=slot)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == wanted:
+                return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        file.write(wanted)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.new", path)
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
 
 
 def describe(home: str, manifest: dict[str, Any], sha256: str) -> None:
@@ -171,31 +194,35 @@ def answers(address: str, path: str) -> bool:
         connection.close()
 
 
-def start(slot: str, peers: Sequence[str]) -> None:
-    """Start the slot and wait until it may count as started."""
-    facts = described(slot) or fail(f"slot {slot} is empty; install a version first")
-    limit = float(facts["limits"].get("start_seconds", 60))
-    http_paths = facts["http"]
-    ready, health = http_paths.get("ready", "/ready"), http_paths.get("health", "/health")
-    serving = any(answers(peer, ready) for peer in peers)
+def held(slot: str) -> dict[str, Any]:
+    """Return what the slot holds; fail if it is empty."""
+    return described(slot) or fail(f"slot {slot} is empty; install a version first")
+
+
+def start(slot: str) -> None:
+    """Start the slot and wait until it is ready."""
+    facts = held(slot)
     subprocess.run(["systemctl", "reset-failed", unit(slot)], check=False, capture_output=True)
     subprocess.run(["systemctl", "enable", "--quiet", unit(slot)], check=False)
     subprocess.run(["systemctl", "start", unit(slot)], check=False, capture_output=True)
-    wait_until(slot, health, limit, "alive")
-    if serving:
-        wait_until(slot, ready, limit, "ready")
-    print(json.dumps({"slot": slot, "version": facts["version"], "waited_for": "ready" if serving else "alive"}))
+    begin = time.monotonic()
+    wait_until_ready(slot, facts["http"].get("ready", "/ready"), float(facts["limits"].get("start_seconds", 60)))
+    print(json.dumps({"slot": slot, "version": facts["version"], "seconds": round(time.monotonic() - begin, 2)}))
 
 
-def wait_until(slot: str, path: str, limit: float, word: str) -> None:
-    """Poll the slot until it answers; fail with its last log lines if it does not in `limit` seconds."""
-    address = f"127.0.0.1:{environment(slot)['PORT']}"
-    end = time.monotonic() + limit
-    while not answers(address, path):
+def address_of(slot: str) -> str:
+    """Return where the slot listens."""
+    return f"127.0.0.1:{environment(slot)['PORT']}"
+
+
+def wait_until_ready(slot: str, path: str, seconds: float) -> None:
+    """Poll the slot until it answers; fail with its last log lines if it does not in that time."""
+    end = time.monotonic() + seconds
+    while not answers(address_of(slot), path):
         state = subprocess.run(["systemctl", "is-failed", unit(slot)], capture_output=True, text=True, check=False)
         if state.stdout.strip() == "failed" or time.monotonic() > end:
             unit_state = state.stdout.strip()
-            fail(f"slot {slot} is not {word} after {limit:g} s (unit {unit_state}); it said: {last_words(slot)}")
+            fail(f"slot {slot} is not ready after {seconds:g} s (unit {unit_state}); it said: {last_words(slot)}")
         time.sleep(0.2)
 
 
@@ -217,12 +244,45 @@ def stop(slot: str) -> None:
 
 def show() -> None:
     """Print both slots' content and state."""
-    print(json.dumps({slot: {"installed": described(slot), "active": is_active(slot)} for slot in SLOTS}))
+    print(json.dumps({slot: {"installed": described(slot), **running(slot)} for slot in SLOTS}))
+
+
+def running(slot: str) -> dict[str, Any]:
+    """Return what systemd knows of the slot: running or not, restarts by itself, running since when, its memory."""
+    command = ["systemctl", "show", unit(slot), "--timestamp=unix", f"--property={','.join(FACTS)}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    since, memory = said.get("ActiveEnterTimestamp", "").lstrip("@"), said.get("MemoryCurrent", "")
+    active = said.get("ActiveState") == "active"
+    return {
+        "active": active,
+        "restarts": int(said.get("NRestarts") or 0),
+        "since": int(since) if active and since.isdigit() else None,
+        # Where systemd keeps no account it says «[not set]» or the largest number there is.
+        "memory_mb": round(int(memory) / 2**20, 1) if memory.isdigit() and int(memory) < 2**60 else None,
+    }
+
+
+def checks_of(slot: str) -> list[dict[str, Any]]:
+    """Return the smoke checks of the version in the slot."""
+    held(slot)
+    checks: list[dict[str, Any]] = manifest_of(f"{ROOT}/{slot}/current").get("smoke", [])
+    return checks
+
+
+def send_artifact(slot: str) -> None:
+    """Write the slot's artifact to standard output."""
+    held(slot)
+    try:
+        with open(f"{ROOT}/{slot}/artifact.tar.gz", "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer, CHUNK)
+    except FileNotFoundError:
+        fail(f"slot {slot} has no copy of its artifact; install the version again")
 
 
 def become(slot: str) -> None:
     """Replace this process by the slot's start command."""
-    facts = described(slot) or fail(f"slot {slot} is empty; install a version first")
+    facts = held(slot)
     os.chdir(f"{ROOT}/{slot}/current")
     argv = facts["start"]
     port_variable = facts["http"].get("port_variable", "PORT")
@@ -242,16 +302,22 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case ["install", slot, sha256]:
             install(slot, sha256)
-        case ["start", slot, *peers]:
-            start(slot, peers)
+        case ["start", slot]:
+            start(slot)
+        case ["warm", slot, count] if count.isdigit():
+            print(json.dumps(evenkeel_smoke.warm(address_of(slot), checks_of(slot), int(count))))
+        case ["smoke", slot]:
+            print(json.dumps(evenkeel_smoke.smoke(address_of(slot), checks_of(slot))))
         case ["stop", slot]:
             stop(slot)
         case ["show"]:
             show()
+        case ["artifact", slot]:
+            send_artifact(slot)
         case ["exec", slot]:
             become(slot)
         case _:
-            fail("use install SLOT SHA256, start SLOT [PEER ...], stop SLOT, show, or exec SLOT")
+            fail("use install SLOT SHA256, start, warm SLOT COUNT, smoke, stop, artifact or exec SLOT, or show")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ def test_a_release_of_the_sample_is_in_the_folder_of_its_version(path: Path) -> 
     assert manifest.tables[0].as_dict()["columns"]["id"] == "uuid"
 
 
+def test_a_smoke_check_may_take_two_seconds_unless_it_says_otherwise() -> None:
+    checks = parse_manifest(LEAST + SMOKE + SMOKE.replace('"a"', '"b"') + "max_ms = 300\n").smoke
+    assert [check.max_ms for check in checks] == [2000, 300]
+
+
 def test_what_a_smoke_check_captures_may_be_used_by_later_paths() -> None:
     manifest = parse_manifest(
         LEAST + SMOKE + 'capture = {id = "items.0.id"}\n' + '[[smoke]]\nname = "b"\npath = "/{id}"\nstatus = 200\n'
@@ -95,6 +100,8 @@ def test_a_bad_value_is_refused_by_its_key(key: str, line: str) -> None:
         (SMOKE.replace("200", "20"), r"smoke\[1\].status is 20"),
         (SMOKE.replace('"/"', '"/{id}"'), r"smoke\[1\].path uses \{id\}"),
         (SMOKE + "capture = {id = 5}\n", r"smoke\[1\].capture has id = 5"),
+        (SMOKE + "max_ms = 0\n", r"smoke\[1\].max_ms is 0"),
+        (SMOKE + "max_ms = 5001\n", r"smoke\[1\].max_ms is 5001"),
         (SMOKE + SMOKE, r"smoke\[2\].name is 'a', which another check has"),
         (TABLE, r"tables\[1\].columns is missing"),
         (TABLE + "columns = {}\n", r"tables\[1\].columns is empty"),

@@ -20,6 +20,8 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module: ModuleType = load_tool("evenkeel-slot")
     monkeypatch.setattr(module, "ROOT", str(tmp_path / "srv"))
     monkeypatch.setattr(module, "is_active", lambda slot: False)
+    monkeypatch.setattr(module, "LIMITS", str(tmp_path / "units/{slot}.conf"))
+    monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: None)  # systemctl
     return module
 
 
@@ -37,7 +39,29 @@ def test_an_artifact_is_unpacked_and_described(
     assert json.loads(capsys.readouterr().out) == {"slot": "blue", "version": "1.0.0", "changed": True}
     assert (tmp_path / "srv/blue/current/server.js").is_file()
     assert tool.described("blue")["sha256"] == digest
-    assert {entry.name for entry in (tmp_path / "srv/blue").iterdir()} == {"current", "slot.json"}
+    assert {entry.name for entry in (tmp_path / "srv/blue").iterdir()} == {"current", "slot.json", "artifact.tar.gz"}
+    assert hashlib.sha256((tmp_path / "srv/blue/artifact.tar.gz").read_bytes()).hexdigest() == digest
+
+
+def test_a_version_s_limits_are_its_own_slot_s_alone(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.install("green", send(monkeypatch, write_artifact(tmp_path, "1.0.0").read_bytes()))
+    assert [entry.name for entry in (tmp_path / "units").iterdir()] == ["green.conf"]
+    lines = (tmp_path / "units/green.conf").read_text().splitlines()
+    assert lines[0] == "[Service]"
+    assert {line.partition("=")[0] for line in lines[1:]} == {"MemoryMax", "TimeoutStopSec"}
+
+
+def test_what_was_installed_is_given_back_byte_for_byte(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = write_artifact(tmp_path, "1.0.0").read_bytes()
+    tool.install("blue", send(monkeypatch, content))
+    target = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=target, write=lambda _: None, flush=lambda: None))
+    tool.send_artifact("blue")
+    assert target.getvalue() == content
 
 
 def test_the_same_artifact_again_changes_nothing(
