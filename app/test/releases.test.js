@@ -27,3 +27,12 @@ test("2.0.0 tells whether there is any of an item", async () => {
   assert.equal((await service.ask("POST /item", { name: "x" })).body.in_stock, false);
   await service.end();
 });
+
+test("3.0.0 also tells how many tags an item has", async () => {
+  const { default: release } = await import("../releases/3.0.0/release.js");
+  const service = await startService({ release });
+  const created = await service.ask("POST /item", { name: "x", quantity: 2, tags: ["a", "b"] });
+  assert.deepEqual([created.body.in_stock, created.body.tag_count], [true, 2]);
+  assert.equal((await service.ask("POST /item", { name: "x" })).body.tag_count, 0);
+  await service.end();
+});
