@@ -21,6 +21,7 @@ import hashlib
 import http.client
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ import time
 import tomllib
 from typing import Any, NoReturn
 
+import evenkeel_memory
 import evenkeel_smoke
 
 ROOT = "/srv/app"
@@ -258,9 +260,15 @@ def running(slot: str) -> dict[str, Any]:
         "active": active,
         "restarts": int(said.get("NRestarts") or 0),
         "since": int(since) if active and since.isdigit() else None,
-        # Where systemd keeps no account it says «[not set]» or the largest number there is.
-        "memory_mb": round(int(memory) / 2**20, 1) if memory.isdigit() and int(memory) < 2**60 else None,
+        "memory_mb": memory_of(slot, memory) if active else None,
     }
+
+
+def memory_of(slot: str, accounted: str) -> float:
+    """Return the slot's memory in MiB; where systemd keeps no account it says «[not set]» or the largest number."""
+    if accounted.isdigit() and int(accounted) < 2**60:
+        return round(int(accounted) / 2**20, 1)
+    return round(evenkeel_memory.used_mb(pwd.getpwnam(f"app-{slot}").pw_uid), 1)
 
 
 def checks_of(slot: str) -> list[dict[str, Any]]:
@@ -288,6 +296,8 @@ def become(slot: str) -> None:
     port_variable = facts["http"].get("port_variable", "PORT")
     os.environ[port_variable] = os.environ["PORT"]
     os.environ["VERSION"] = facts["version"]
+    if not evenkeel_memory.is_limited():
+        evenkeel_memory.guard(facts["limits"].get("memory_mb", 256))
     program = os.path.abspath(argv[0]) if "/" in argv[0] else argv[0]
     try:
         os.execvp(program, argv)  # noqa: S606 - becoming the application is the point
