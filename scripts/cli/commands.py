@@ -20,6 +20,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from scripts.cli import releases
 from scripts.cli.facts import Report, ask_host, gather
 from scripts.cli.judgement import SERVICES, Problem, judge
 from scripts.cli.summary import summary as closing_table
@@ -152,6 +153,9 @@ def start(
         raise typer.Exit(status)
     for host in hosts:
         wait_for(inventory, host)
+
+
+releases.register(app)
 
 
 # --- parts --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The journal: promises of `scripts.journal`."""
