@@ -16,7 +16,7 @@ For releases; all print servers, routing and timer as JSON, those after `state` 
     evenkeel-traffic apply     {"release", "servers": {NAME: {"state", "weight"?}}, "live"?, "force"?,
                                 "versions"?: {VERSION: SLOT}, "deadman"?: {"seconds"}}; servers not named stay
     evenkeel-traffic renew     {"seconds"}: put the timer's deadline off
-    evenkeel-traffic confirm   {"live"}: keep this routing, disarm the timer
+    evenkeel-traffic confirm   {"live"?}: keep this routing, disarm the timer
     evenkeel-traffic revert    back to the routing from before the release; adds "reverted"
 
 Exit status: 1 refused, 2 misuse, 4 the order is older than the last one, 5 it would leave no server that is up, 6 the

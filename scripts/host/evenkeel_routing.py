@@ -249,12 +249,12 @@ def renew(order: Record) -> Record:
 
 
 def confirm(order: Record) -> Record:
-    """Make the routing the one to keep: no timer, and `live` is what users get."""
-    check_order(order, "live")
+    """Make the routing the one to keep: no timer, and `live`, if given, is what users get."""
+    check_order(order)
     with alone():
         record = fenced(order)
         refuse_fired(order)
-        store(record | {"live": order["live"]})
+        store(record | {key: order[key] for key in ("live",) if key in order})
         disarm()
         return state()
 

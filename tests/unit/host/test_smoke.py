@@ -18,7 +18,7 @@ SEEN: list[str] = []
 class Service(BaseHTTPRequestHandler):
     """Items by number, and paths that misbehave."""
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         SEEN.append(f"{self.command} {self.path}")
         length = int(self.headers.get("Content-Length", 0))
         content: Any = {"id": 7, "sent": self.rfile.read(length).decode(), "deep": {"list": [{"id": "x"}]}}
