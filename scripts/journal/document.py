@@ -34,6 +34,14 @@ def optional_text(asked: Mapping[str, Any], key: str) -> str:
     return value.strip()
 
 
+def sentence(asked: Mapping[str, Any], key: str) -> str:
+    """A text in a program's words, cut where it is too long: how a release went is recorded whatever it says."""
+    value = asked.get(key)
+    if isinstance(value, str) and len(value) > LONGEST:
+        return value[: LONGEST - 1].strip() + "…"
+    return optional_text(asked, key)
+
+
 def number(asked: Mapping[str, Any], key: str) -> float:
     """A number, finite and not negative."""
     value = asked.get(key)

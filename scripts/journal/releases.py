@@ -16,7 +16,7 @@ from scripts.journal.requests import open_requests
 from scripts.journal.transaction import Transaction
 from scripts.journal.words import span
 
-ENDS = ("succeeded", "rolled-back", "failed", "held")
+ENDS = ("succeeded", "partial", "rolled-back", "failed", "held")
 STATES = ("passed", "failed", "skipped", "refused", "held")
 LIMIT = 20
 MOST = 1000
