@@ -1,0 +1,1 @@
+"""Promises of a release's pieces that need no machine."""
