@@ -18,6 +18,7 @@ COLOURS = {
     "failed": "red",
     "held": "red",
     "refused": "red",
+    "partial": "yellow",
     "rolled-back": "yellow",
     "superseded": "yellow",
 }

@@ -12,7 +12,7 @@ from scripts.journal.transaction import Transaction
 
 # Kinds that the journal itself writes; another program's event must not pass for one of these.
 OWN = (
-    "started", "resumed", "stage", "gate", "succeeded", "rolled-back", "failed", "held", "superseded",
+    "started", "resumed", "stage", "gate", "succeeded", "partial", "rolled-back", "failed", "held", "superseded",
     "lock-taken", "lock-released", "lock-broken", "hold", "unhold", "signal", "requested", "taken", "answered",
 )  # fmt: skip
 

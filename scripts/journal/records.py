@@ -10,6 +10,8 @@ from scripts.journal.errors import Refused
 from scripts.journal.signals import signals_of
 from scripts.journal.transaction import Transaction
 
+ADDED = {"state", "reason", "began", "ended", "stage", "waiting", "live", "stages", "signals"}  # to the document
+
 
 def records(act: Transaction, limit: int) -> list[dict[str, Any]]:
     """The newest releases, newest first."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.journal.document import allow, choice, nested, optional_number, optional_text, text, whole
+from scripts.journal.document import allow, choice, nested, optional_number, optional_text, sentence, text, whole
 from scripts.journal.errors import MisuseError, Refused
 from scripts.journal.hold import current_hold, held_words
 from scripts.journal.lock import current_lock, require
-from scripts.journal.records import current_record, live_now, record, records, require_record
+from scripts.journal.records import ADDED, current_record, live_now, record, records, require_record
 from scripts.journal.requests import open_requests
 from scripts.journal.transaction import Transaction
 from scripts.journal.words import span
@@ -69,7 +69,7 @@ def check_document(document: Mapping[str, Any]) -> str:
     for key in ("id", "version", "sha256", "slot", "who"):
         text(document, key)
     whole(document, "number")
-    if clash := sorted({"state", "reason", "began", "ended", "stages", "signals"} & set(document)):
+    if clash := sorted(ADDED & set(document)):
         raise MisuseError(f"release has {', '.join(clash)}, which are the journal's to say")
     return text(document, "id")
 
@@ -100,8 +100,8 @@ def start(act: Transaction, document: Mapping[str, Any], token: int) -> None:
     )
     previous = document.get("previous") or {}
     came_from = f" from {previous['version']}" if previous.get("version") else ""
-    sentence = f"release {release} began: {document['version']}{came_from} into slot {document['slot']}"
-    act.event("started", f"{sentence}, by {document['who']}", release, facts_of(document))
+    began = f"release {release} began: {document['version']}{came_from} into slot {document['slot']}"
+    act.event("started", f"{began}, by {document['who']}", release, facts_of(document))
 
 
 def facts_of(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def write_verdict(
     act.run("UPDATE releases SET stage = NULL WHERE id = ? AND stage = ?", release, stage)
     if stage == "gate":
         act.run("UPDATE releases SET waiting = NULL WHERE id = ?", release)
-    reason = optional_text(said, "reason")
+    reason = sentence(said, "reason")
     act.event("stage", f"{release} {stage}: {said['state']}" + (f", {reason}" if reason else ""), release, said)
 
 
@@ -166,7 +166,7 @@ def finish(act: Transaction, asked: Mapping[str, Any]) -> dict[str, Any]:
     """
     allow(asked, "id", "state", "reason", "live", "earlier")
     release, state = text(asked, "id"), choice(asked, "state", ENDS)
-    reason, live = optional_text(asked, "reason"), nested(asked, "live") if asked.get("live") else None
+    reason, live = sentence(asked, "reason"), nested(asked, "live") if asked.get("live") else None
     known = require_record(act, release)
     if known["state"] == state:
         return {"release": known}
@@ -175,9 +175,9 @@ def finish(act: Transaction, asked: Mapping[str, Any]) -> dict[str, Any]:
     add_earlier(act, release, asked.get("earlier") or [], {stage["stage"] for stage in known["stages"]})
     close(act, release, state, reason, live)
     took = span(act.now - known["began"])
-    sentence = f"release {release} {state.replace('-', ' ')} after {took}" + (f": {reason}" if reason else "")
+    said = f"release {release} {state.replace('-', ' ')} after {took}" + (f": {reason}" if reason else "")
     data = facts_of(known) | {"reason": reason, "live": live, "seconds": round(act.now - known["began"], 1)}
-    act.event(state, sentence, release, data)
+    act.event(state, said, release, data)
     return {"release": record(act, release)}
 
 

@@ -208,6 +208,12 @@ def test_a_journal_that_fails_is_one_sentence_with_what_to_do(store, monkeypatch
     )
 
 
+def test_a_control_host_without_the_program_is_one_sentence(login):
+    with pytest.raises(JournalError, match=r"^the control host does not have the journal's program$") as error:
+        Journal(login).read()
+    assert error.value.hint == "run `pulumi up`, which installs it"
+
+
 def test_a_stack_without_a_control_host_is_one_sentence(store, inventory, monkeypatch):
     hosts = tuple(host for host in inventory.hosts if host.role is not Role.CONTROL)
     monkeypatch.setattr(releases, "load", lambda stack=None: dataclasses.replace(inventory, hosts=hosts))

@@ -98,7 +98,7 @@ def test_the_same_verdict_twice_is_one_event(running):
     assert running.kinds().count("stage") == 1
 
 
-@pytest.mark.parametrize("state", ["succeeded", "rolled-back", "failed", "held"])
+@pytest.mark.parametrize("state", ["succeeded", "partial", "rolled-back", "failed", "held"])
 def test_a_release_ends_with_a_state_a_reason_and_what_serves(running, clock, state):
     clock.move(65)
     live = {"version": "2.0.0", "slot": "green", "sha256": "ab" * 32}
@@ -142,6 +142,14 @@ def test_verdicts_that_could_not_be_recorded_in_time_come_with_the_end(running, 
         ("smoke-1", "passed"),
         ("shift-1", "passed"),
     ]
+
+
+def test_a_reason_of_any_length_is_recorded_cut_where_it_is_too_long(running):
+    running.verdict({"id": "r7-2.0.0", "verdict": verdict(reason="x" * 9000)})
+    ended = running.finish({"id": "r7-2.0.0", "state": "failed", "reason": "y" * 9000})["release"]
+    assert len(ended["reason"]) == 2000 and ended["reason"].endswith("y…")
+    assert len(ended["stages"][0]["reason"]) == 9000
+    assert max(map(len, running.texts())) < 2100
 
 
 def test_history_is_newest_first_limited_and_finds_one_by_its_id(running):
