@@ -1,4 +1,4 @@
-"""An application server: two slots, blue and green, and the first version in one of them."""
+"""An application server: two slots, blue and green, which releases fill."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pulumi
 
-from components.commands import Bundle, apply_on, run_here
+from components.commands import Bundle, apply_on
+from components.control import Control
 from components.host import Host
-from components.keys import SshKey
 from components.render import render
 from components.settings import Settings, SiteSettings
 
@@ -21,20 +21,17 @@ UNIT = "/etc/systemd/system/app@.service"
 
 @dataclass(frozen=True)
 class AppServerArgs:
-    """Arguments of an AppServer: where it runs, its site, and how it logs in to the database and is reached."""
+    """Arguments of an AppServer: where it runs, its site, the control host, and the database's password."""
 
     settings: Settings
     host: Host
     site: SiteSettings
-    deploy_key: SshKey
+    control: Control
     database_password: pulumi.Output[str]
 
 
 class AppServer(pulumi.ComponentResource):
-    """The slots' systemd units and environment, and the wanted version in slot blue.
-
-    Until releases take over, a changed version is put into the same slot, one site after another.
-    """
+    """The slots' systemd units and environment; a server made anew gets the versions that the others run."""
 
     def __init__(self, name: str, args: AppServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("evenkeel:components:AppServer", name, None, opts)
@@ -44,33 +41,10 @@ class AppServer(pulumi.ComponentResource):
             bundle(args.settings, args.site, args.database_password),
             pulumi.ResourceOptions(parent=self),
         )
-        self.version = self._install(name, args)
-        self.register_outputs({"address": args.host.address, "version": args.settings.artifact.manifest.version})
-
-    def _install(self, name: str, args: AppServerArgs) -> pulumi.Resource:
-        """Put the wanted version into the first slot and start it."""
-        artifact = args.settings.artifact
-        inputs = {
-            "host": {"name": name, "address": args.host.address, "host_key": args.host.key.public},
-            "deploy_key": args.deploy_key.private,
-            "artifact": artifact.relative_path,
-            "sha256": artifact.sha256,
-            "slot": SLOTS[0],
-            "peers": peers(args.settings, args.site),
-        }
-        return run_here(
-            f"{name}-version",
-            "scripts.release install",
-            inputs,
-            pulumi.ResourceOptions(parent=self, depends_on=[self.config]),
-            triggers=[args.host.id_, artifact.sha256],
+        self.slots = args.control.restore(
+            f"{name}-slots", "slots", args.host, pulumi.ResourceOptions(parent=self, depends_on=[self.config])
         )
-
-
-def peers(settings: Settings, own: SiteSettings) -> list[str]:
-    """Return address:port of every slot of the other sites' application servers."""
-    others = [settings.address_of("app", site) for site in settings.sites if site != own]
-    return [f"{address}:{PORTS[slot]}" for address in others for slot in SLOTS]
+        self.register_outputs({"address": args.host.address})
 
 
 def environment(settings: Settings, site: SiteSettings, slot: str) -> dict[str, object]:

@@ -71,9 +71,19 @@ def run_here(
     )
 
 
-def ask_here(program: str) -> pulumi.Output[str]:
-    """Run `python -m PROGRAM`, which only reads, in every preview and update; return what it prints."""
-    result = local.run_output(command=f"{PYTHON} {program}", logging=local.Logging.NONE)
+def ask_here(
+    program: str, inputs: Mapping[str, Any] | None = None, after: Sequence[pulumi.Resource] = ()
+) -> pulumi.Output[str]:
+    """Run `python -m PROGRAM`, which only reads, in every preview and update; return what it prints.
+
+    Not before `after` is there; `inputs` are JSON on its standard input. Unknown in a preview where those are.
+    """
+    result = local.run_output(
+        command=f"{PYTHON} {program}",
+        stdin=pulumi.Output.json_dumps(inputs, sort_keys=True) if inputs else None,
+        logging=local.Logging.NONE,
+        opts=pulumi.InvokeOutputOptions(depends_on=list(after)),
+    )
     return result.stdout
 
 

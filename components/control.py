@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from components.commands import Bundle, apply_on, run_on
+from components.commands import Bundle, apply_on, run_here, run_on
 from components.host import Host
 from components.settings import Settings
 
 PROGRAMS = "/opt/evenkeel/programs"
 SOURCES = Path(__file__).resolve().parent.parent / "scripts"
-PACKAGES = ("database",)
+JOURNAL = "/var/lib/evenkeel"
+HOSTS = f"{JOURNAL}/hosts.json"
+PACKAGES = ("database", "journal")
 RUN = f"cd {PROGRAMS} && exec env PYTHONPATH=/opt/evenkeel/python timeout -s KILL 900 python3 -m"
 
 
 @dataclass(frozen=True)
 class ControlArgs:
-    """Arguments of Control: where it runs."""
+    """Arguments of Control: where it runs, and the key that opens every host."""
 
     settings: Settings
     host: Host
+    deploy_key: pulumi.Output[str]
 
 
 class Control(pulumi.ComponentResource):
@@ -32,6 +35,7 @@ class Control(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ControlArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("evenkeel:components:Control", name, None, opts)
+        self.args = args
         self.host = args.host
         self.programs = apply_on(f"{name}-programs", args.host.login, bundle(), pulumi.ResourceOptions(parent=self))
         self.register_outputs({"address": args.host.address})
@@ -42,6 +46,18 @@ class Control(pulumi.ComponentResource):
         document = pulumi.Output.json_dumps(inputs, sort_keys=True)
         return run_on(name, self.host.login, f"{RUN} scripts.{program}", after, stdin=document)
 
+    def know(self, hosts: Sequence[Host]) -> pulumi.Resource:
+        """Return a resource that is there when the control host knows all hosts, for those that are made anew."""
+        described = pulumi.Output.json_dumps([host.describe() for host in hosts], sort_keys=True, indent=1)
+        known = Bundle(role="inventory", files=[{"path": HOSTS, "content": described}])
+        return apply_on("control-hosts", self.host.login, known, pulumi.ResourceOptions(parent=self))
+
+    def restore(self, name: str, what: str, host: Host, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+        """Give a host that was made anew what its fellows have, `routing` or `slots` (scripts/release/restore.py)."""
+        after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.programs]))
+        inputs = {"host": host.name, "control": self.host.describe(), "deploy_key": self.args.deploy_key}
+        return run_here(name, f"scripts.release {what}", inputs, after, triggers=[host.id_])
+
 
 def bundle() -> Bundle:
     """Return the programs' sources as files for the control host."""
@@ -50,4 +66,4 @@ def bundle() -> Bundle:
         {"path": f"{PROGRAMS}/scripts/{path.relative_to(SOURCES)}", "content": path.read_text(encoding="utf-8")}
         for path in [SOURCES / "__init__.py", *modules]
     ]
-    return Bundle(role="programs", directories=[{"path": "/var/lib/evenkeel", "mode": "0700"}], files=files)
+    return Bundle(role="programs", directories=[{"path": JOURNAL, "mode": "0700"}], files=files)

@@ -8,6 +8,7 @@ import pulumi
 
 from components.app_server import PORTS, SLOTS
 from components.commands import Bundle, apply_on
+from components.control import Control
 from components.host import Host
 from components.render import render
 from components.settings import Settings, SiteSettings
@@ -19,11 +20,12 @@ TIMER = "/etc/systemd/system/evenkeel-deadman.service"
 
 @dataclass(frozen=True)
 class LoadBalancerArgs:
-    """Arguments of a LoadBalancer: where it runs, and which site it belongs to."""
+    """Arguments of a LoadBalancer: where it runs, which site it belongs to, and the control host."""
 
     settings: Settings
     host: Host
     site: SiteSettings
+    control: Control
 
 
 class LoadBalancer(pulumi.ComponentResource):
@@ -33,6 +35,9 @@ class LoadBalancer(pulumi.ComponentResource):
         super().__init__("evenkeel:components:LoadBalancer", name, None, opts)
         self.config = apply_on(
             f"{name}-config", args.host.login, bundle(args.settings, args.site), pulumi.ResourceOptions(parent=self)
+        )
+        self.routing = args.control.restore(
+            f"{name}-routing", "routing", args.host, pulumi.ResourceOptions(parent=self, depends_on=[self.config])
         )
         self.register_outputs({"address": args.host.address})
 
@@ -75,6 +80,6 @@ def bundle(settings: Settings, site: SiteSettings) -> Bundle:
         ],
         # The first makes the map of versions, which the configuration may name and HAProxy then wants to find.
         validate=[["evenkeel-traffic", "restore"], ["haproxy", "-c", "-q", "-f", f"{{{CONFIG}}}"]],
-        enable=["haproxy", "evenkeel-deadman"],
+        enable=["haproxy"],
         reload=["systemctl", "reload", "haproxy"],
     )

@@ -54,7 +54,7 @@ class ReleaseSettings:
     window: str
     notify: tuple[str, ...]
 
-    def plan(self, sites: Sequence[str]) -> dict[str, Any]:
+    def plan(self, sites: Sequence[str], app_memory_mb: int) -> dict[str, Any]:
         """Return the plan that a release is recorded with: groups of sites, in order, and how it goes about them."""
         return {
             "strategy": self.strategy,
@@ -66,6 +66,7 @@ class ReleaseSettings:
             "deadman_seconds": self.deadman_seconds,
             "lock_wait_seconds": self.lock_wait_seconds,
             "window": self.window,
+            "app_memory_mb": app_memory_mb,
         }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.app_server import AppServer, AppServerArgs
+from components.control import Control
 from components.database import Database, DatabaseArgs
 from components.host import Host, HostArgs, Substrate
 from components.keys import SshKey
@@ -24,6 +25,7 @@ class SiteArgs:
     substrate: Substrate
     deploy_key: SshKey
     secrets: StackSecrets
+    control: Control
     publish: str
 
 
@@ -64,12 +66,12 @@ class Site(pulumi.ComponentResource):
             self.args.settings,
             self.app_host,
             self.args.site,
-            self.args.deploy_key,
+            self.args.control,
             self.args.secrets.app_password,
         )
         return AppServer(self.app_host.name, args, pulumi.ResourceOptions(parent=self))
 
     def _load_balancer(self) -> LoadBalancer:
         """Make the site's load balancer."""
-        args = LoadBalancerArgs(self.args.settings, self.load_balancer_host, self.args.site)
+        args = LoadBalancerArgs(self.args.settings, self.load_balancer_host, self.args.site, self.args.control)
         return LoadBalancer(self.load_balancer_host.name, args, pulumi.ResourceOptions(parent=self))

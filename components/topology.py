@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from components.containers import Containers
-from components.control import Control, ControlArgs
+from components.control import JOURNAL, Control, ControlArgs
 from components.host import Host, HostArgs, Substrate
 from components.keys import SshKey
 from components.name_server import NameServer, NameServerArgs
@@ -19,10 +19,10 @@ from components.test_runner import TestRunner, TestRunnerArgs
 
 
 class Topology(pulumi.ComponentResource):
-    """Everything that serves one version: hosts, what runs on them, and the order in which they come up.
+    """Everything that serves: hosts, what runs on them, and the order in which they come up.
 
     Name servers, control host and test runner come up beside the sites; the sites one after another; then the
-    database is prepared, and at last the test runner sees the service serve.
+    database is prepared, and the control host is told of all the others. A release puts a version onto it.
     """
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -33,16 +33,23 @@ class Topology(pulumi.ComponentResource):
         self.secrets = StackSecrets("secrets", self.child)
         self.substrate: Substrate = Containers("containers", settings, self.child)
         self.name_servers = [self._name_server("ns-1", is_primary=True), self._name_server("ns-2", is_primary=False)]
-        self.control = Control("control", ControlArgs(settings, self._host("control", "control")), self.child)
+        self.control = self._control()
         self.runner = TestRunner("runner", TestRunnerArgs(settings, self._host("runner", "runner")), self.child)
         self.sites = self._sites()
         self.prepared = self._prepare_database()
-        self.serving = self.runner.wait_until_serving("serving", [*self.sites, *self.name_servers, self.prepared])
+        self.known = self.control.know(self.hosts)
         self.register_outputs({"service": settings.names.service_name})
 
     def _host(self, name: str, role: str) -> Host:
         """Make a host that belongs to no site."""
         return Host(name, HostArgs(self.settings, self.substrate, self.deploy_key, role), self.child)
+
+    def _control(self) -> Control:
+        """Make the control host; its journal outlives a machine that is made anew."""
+        volumes = {"journal": JOURNAL}
+        host_args = HostArgs(self.settings, self.substrate, self.deploy_key, "control", volumes=volumes)
+        host = Host("control", host_args, self.child)
+        return Control("control", ControlArgs(self.settings, host, self.deploy_key.private), self.child)
 
     def _name_server(self, name: str, *, is_primary: bool) -> NameServer:
         """Make one of the two name servers."""
@@ -55,7 +62,7 @@ class Topology(pulumi.ComponentResource):
         for site in self.settings.sites:
             after = pulumi.ResourceOptions(parent=self, depends_on=sites[-1:])
             publish = "" if sites else self.settings.publish
-            args = SiteArgs(self.settings, site, self.substrate, self.deploy_key, self.secrets, publish)
+            args = SiteArgs(self.settings, site, self.substrate, self.deploy_key, self.secrets, self.control, publish)
             sites.append(Site(f"site-{site.name}", args, after))
         return sites
 
@@ -77,6 +84,11 @@ class Topology(pulumi.ComponentResource):
             },
             pulumi.ResourceOptions(parent=self, depends_on=[site.database for site in self.sites]),
         )
+
+    @property
+    def parts(self) -> list[pulumi.Resource]:
+        """What must be there before a release begins."""
+        return [*self.sites, *self.name_servers, self.runner, self.prepared, self.known]
 
     @property
     def hosts(self) -> list[Host]:

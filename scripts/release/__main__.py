@@ -1,20 +1,61 @@
-"""`python -m scripts.release install`: run by Pulumi, the inputs as JSON on standard input, a JSON result printed."""
+"""`python -m scripts.release VERB`: run by Pulumi, the inputs as JSON on standard input, a JSON result printed.
 
+stage NAME    one stage of a release; ends with status 0 and a verdict, whatever happened. Only `outcome` may fail.
+identify      which release this update is; reads only
+routing       bring one load balancer to the routing that the others have
+slots         bring one application server to the versions that are live and warm
+"""
+
+from __future__ import annotations
+
+import importlib
 import json
+import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
-from scripts.release.install import Installation, InstallError, install
-from scripts.ssh import SshError
+from scripts.release.skip import skipped
+
+VERBS = "stage NAME, identify, routing or slots"
 
 
 def main(arguments: list[str]) -> None:
-    """Do the one thing asked for; end with one sentence where that fails."""
-    if arguments != ["install"]:
-        sys.exit("scripts.release: use `python -m scripts.release install` with the inputs as JSON on standard input")
+    """Do the one thing asked for."""
+    match arguments:
+        case ["stage", name]:
+            sys.exit(run_stage(name, json.load(sys.stdin)))
+        case ["identify"]:
+            identify = late("identify").identify
+            print(json.dumps(identify(json.load(sys.stdin)), sort_keys=True))
+        case ["routing" | "slots" as what]:
+            restore(what, json.load(sys.stdin))
+        case _:
+            sys.exit(f"scripts.release: use `python -m scripts.release VERB` with VERB {VERBS}")
+
+
+def run_stage(name: str, document: Mapping[str, Any]) -> int:
+    """Run a stage, print its verdict, return the exit status."""
+    verdict = skipped(name, document) or late("run").run(name, document)
+    print(json.dumps(verdict, sort_keys=True), flush=True)
+    status = 1 if name == "outcome" and not verdict["ok"] else 0
+    sys.stderr.flush()
+    # The stage's threads may be stuck in what it waited for; the verdict is out, and they must not hold it back.
+    os._exit(status)
+
+
+def restore(what: str, document: Mapping[str, Any]) -> None:
+    """Bring one host to where the others are."""
+    restoring = late("restore")
     try:
-        print(json.dumps(install(Installation.parse(json.load(sys.stdin)))))
-    except (InstallError, SshError) as error:
-        sys.exit(f"scripts.release install: {error}")
+        print(json.dumps(restoring.ACTIONS[what](document), sort_keys=True))
+    except restoring.FAILURES as error:
+        sys.exit(f"scripts.release {what}: {error}")
+
+
+def late(module: str) -> Any:
+    """Load a module of this package only when it is needed."""
+    return importlib.import_module(f"scripts.release.{module}")
 
 
 if __name__ == "__main__":

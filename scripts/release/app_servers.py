@@ -56,7 +56,14 @@ class AppServers(Fleet):
     ) -> dict[str, Answer | StageFailedError]:
         """Do something on these sites' application servers at once."""
         names = {self.by_site[site]: site for site in sites}
-        answers = self.each(lambda _, session: action(session), names)
+
+        def attempt(session: Session) -> Answer | StageFailedError:
+            try:
+                return action(session)
+            except StageFailedError as error:
+                return error
+
+        answers = self.each(lambda _, session: attempt(session), names)
         return {
             names[name]: failed(answer) if isinstance(answer, SshError) else answer for name, answer in answers.items()
         }

@@ -49,7 +49,7 @@ class Fleet:
         self, action: Callable[[str, Session], Answer], names: Iterable[str] | None = None
     ) -> dict[str, Answer | SshError]:
         """Do something on every reachable host (or those named) at once: {host: what it returned, or its SshError}."""
-        chosen = [name for name in (self.reachable if names is None else names)]
+        chosen = list(self.reachable if names is None else names)
         if not chosen:
             return {}
 

@@ -39,7 +39,7 @@ class Routing:
     servers: Mapping[str, Server]
     release: str | None = None
     live: Version | None = None
-    fence: tuple[float, float] = (0, 0)
+    fence: tuple[int, int] = (0, 0)
     armed_for: str | None = None
     remembered: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,10 +77,12 @@ class LoadBalancers(Fleet):
     RevertedError when a dead-man timer has taken the shift back, StageFailedError when none can be reached.
     """
 
-    def __init__(self, stack: Stack, token: int, turn: float) -> None:
+    def __init__(self, stack: Stack, token: int, turn: int) -> None:
         super().__init__(stack, stack.of("lb"))
         self.token = token
         self.turn = turn
+        # Set by the stage that repairs: it is heard even after a dead-man timer has fired.
+        self.force = False
 
     def state(self) -> dict[str, Routing]:
         """Return what each reachable load balancer routes."""
@@ -93,10 +95,9 @@ class LoadBalancers(Fleet):
         *,
         deadman_seconds: int | None = None,
         versions: Mapping[str, str] | None = None,
-        force: bool = False,
     ) -> dict[str, Routing]:
         """Change servers' states on all load balancers; return what they route afterwards."""
-        document: dict[str, Any] = {"release": release, "servers": servers, "force": force}
+        document: dict[str, Any] = {"release": release, "servers": servers}
         if deadman_seconds is not None:
             document["deadman"] = {"seconds": deadman_seconds}
         if versions:
@@ -109,8 +110,7 @@ class LoadBalancers(Fleet):
 
     def confirm(self, live: Version | None) -> dict[str, Routing]:
         """End the dead-man timers: what is routed now stays."""
-        document = {"live": live.as_dict()} if live else {}
-        return self._send(["evenkeel-traffic", "confirm"], document)
+        return self._send(["evenkeel-traffic", "confirm"], {"live": live.as_dict() if live else None})
 
     def revert(self) -> dict[str, Routing]:
         """Have each load balancer go back to what it routed before the shift began."""
@@ -147,7 +147,8 @@ class LoadBalancers(Fleet):
 
     def _send(self, command: list[str], document: Mapping[str, Any] | None) -> dict[str, Routing]:
         """Run a verb on every load balancer and sort out the answers."""
-        full = None if document is None else {"token": self.token, "turn": self.turn, **document}
+        order = {"token": self.token, "turn": self.turn, "force": self.force}
+        full = None if document is None else {**order, **document}
 
         def act(_: str, session: Session) -> Routing:
             return Routing.parse(ask(session, command, full))

@@ -26,15 +26,21 @@ class Recorder(pulumi.runtime.Mocks):
     """Records every registration; commands that make keys get keys, others what their program would print."""
 
     seen: list[pulumi.runtime.MockResourceArgs] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.seen.append(args)
         create = str(args.inputs.get("create", ""))
         printed = {"scripts.keys": SECRETS, "scripts.certificates": CERTIFICATE}
+        printed |= {"scripts.release stage": json.dumps({"stage": args.name, "state": "passed", "figures": {}})}
         stdout = next((text for program, text in printed.items() if program in create), f'{{"id": "{args.name}"}}')
         return f"{args.name}-id", args.inputs | {"stdout": stdout}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        if "identify" in args.args["command"]:
+            self.asked.append(json.loads(args.args["stdin"]))
+            release = {"id": "r1-1.0.0-0123456789ab", "plan": self.asked[-1]["wanted"]["plan"]}
+            return {"stdout": json.dumps({"stages": release, "outcome": release, "earlier": None}), "stderr": ""}
         return {"stdout": "localhost/evenkeel-host:0123456789ab", "stderr": ""}
 
 
@@ -54,7 +60,8 @@ class Graph:
 
 
 def run_program(project: Path, **changes: object) -> Graph:
-    """Run settings and topology on Pulumi.yaml's defaults with some values changed."""
+    """Run settings, topology and release on Pulumi.yaml's defaults with some values changed."""
+    from components.release import Release, ReleaseArgs
     from components.settings import load
     from components.topology import Topology
 
@@ -70,7 +77,8 @@ def run_program(project: Path, **changes: object) -> Graph:
     @pulumi.runtime.test
     def program() -> pulumi.Output[None]:
         topology = Topology("evenkeel", load(project))
-        return pulumi.Output.from_input(topology.inventory()).apply(inventory.append)
+        release = Release("release", ReleaseArgs.of(topology))
+        return pulumi.Output.all(topology.inventory(), release.id_).apply(lambda parts: inventory.append(parts[0]))
 
     program()
     commands = {args.name: args.inputs for args in recorder.seen if args.typ.startswith("command:")}
@@ -101,13 +109,20 @@ def test_the_machine_is_checked_before_anything_is_made_on_it(graph: Graph) -> N
 def test_a_site_is_begun_only_when_the_one_before_it_is_complete(graph: Graph, earlier: str, later: str) -> None:
     of_earlier = graph.named(rf"(lb|app|db)-{earlier}-.*")
     of_later = graph.named(rf"(lb|app|db)-{later}-.*")
-    assert {f"db-{earlier}-node", f"app-{earlier}-version", f"lb-{earlier}-config"} <= set(of_earlier)
+    assert {f"db-{earlier}-node", f"app-{earlier}-slots", f"lb-{earlier}-routing"} <= set(of_earlier)
     assert max(map(graph.order.index, of_earlier)) < min(map(graph.order.index, of_later))
 
 
-def test_the_database_is_prepared_when_the_ring_is_whole_and_the_service_is_seen_last(graph: Graph) -> None:
+def test_the_database_is_prepared_when_the_ring_is_whole_and_a_release_comes_last(graph: Graph) -> None:
     assert all(graph.before(node, "database-prepared") for node in graph.named(r"db-.-node"))
-    assert graph.order[-1] == "serving"
+    others = [name for name in graph.order if not name.startswith("release-")]
+    assert graph.order[len(others) :] == [
+        f"release-{stage}"
+        for stage in (
+            *("preflight", "install-1", "smoke-1", "gate", "shift-1", "install-2", "smoke-2", "shift-2"),
+            *("settle", "rollback", "outcome"),
+        )
+    ]
 
 
 def test_every_connection_pins_a_host_key_and_logs_in_by_key(graph: Graph) -> None:
@@ -118,7 +133,8 @@ def test_every_connection_pins_a_host_key_and_logs_in_by_key(graph: Graph) -> No
 
 def test_every_load_balancer_declares_both_slots_of_every_server_its_own_first(graph: Graph) -> None:
     for site in "abcd":
-        servers = re.findall(r"^    server (\S+) (\S+)", haproxy(graph, site), re.M)
+        pool = haproxy(graph, site).partition("\nbackend app\n")[2].partition("\nbackend")[0]
+        servers = re.findall(r"^    server (\S+) (\S+)", pool, re.M)
         assert sorted(name for name, _ in servers) == sorted(
             f"{s}-{slot}" for s in "abcd" for slot in ("blue", "green")
         )
@@ -184,3 +200,30 @@ def test_a_removed_site_leaves_the_others_machines_alone(graph: Graph, project: 
 def test_two_sites_are_enough(project: Path) -> None:
     pair = run_program(project, sites=["a", "b"], replicationFactor=2)
     assert len(pair.named(r".*-machine")) == 10
+
+
+STAGES = ("preflight", "install-1", "smoke-1", "gate", "shift-1", "install-2", "smoke-2", "shift-2", "settle", "rollback")
+
+
+def test_every_stage_is_told_the_release_and_the_verdicts_of_all_stages_before_it(graph: Graph) -> None:
+    for number, name in enumerate([*STAGES, "outcome"]):
+        command = graph.commands[f"release-{name}"]
+        told = json.loads(command["stdin"])
+        assert [verdict["stage"] for verdict in told["earlier"]] == [f"release-{stage}" for stage in STAGES[:number]]
+        assert told["release"]["id"] == "r1-1.0.0-0123456789ab"
+        assert command["triggers"] == ["r1-1.0.0-0123456789ab"]
+        assert command["create"] == f"exec .venv/bin/python -m scripts.release stage {name}"
+        assert "delete" not in command  # a dead host must not block `destroy`
+
+
+def test_a_rolling_release_has_a_group_for_every_site(tmp_path: Path) -> None:
+    from tests.conftest import write_artifact
+
+    write_artifact(tmp_path / "artifacts", "1.0.0")
+    graph = run_program(tmp_path, strategy="rolling")
+    assert len(graph.named(r"release-install-.")) == 4
+    assert [name for name in graph.order if name.startswith("release-")][-3:] == [
+        "release-settle",
+        "release-rollback",
+        "release-outcome",
+    ]

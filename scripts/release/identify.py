@@ -1,0 +1,124 @@
+"""Which release is this `pulumi up`? Read from the journal, before anything is decided; changes nothing.
+
+In progress towards the wanted version: the same release goes on. Live already: nothing changes, whatever was tried in
+between. Otherwise a new one, with the next number, so that preview and update name it alike.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.release.documents import Stack, Version
+from scripts.release.errors import StageError
+from scripts.release.fleet import CONNECT_SECONDS, login
+from scripts.release.journal import Journal, JournalError
+from scripts.release.load_balancers import LoadBalancers
+from scripts.ssh import Session, SshError
+
+OTHER = {"blue": "green", "green": "blue"}
+FIRST_SLOT = "blue"
+RECORDED = ("state", "reason", "began", "ended", "stage", "waiting", "live", "stages", "signals")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the config asks for: a version, its artifact, and the plan to release it by."""
+
+    version: str
+    sha256: str
+    artifact: str
+    plan: Mapping[str, Any]
+
+
+def identify(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"stages": DOC, "outcome": DOC, "earlier": verdicts or None} for the stages' and the outcome's inputs.
+
+    The two differ after a failed release when the version that serves is set again: the stages stay those of the
+    failed one and the outcome that of the one before, so that nothing changes. `earlier` is then what it was told.
+    """
+    stack = Stack.parse(document["stack"])
+    wanted = Wanted(**{key: document["wanted"][key] for key in ("version", "sha256", "artifact", "plan")})
+    try:
+        with Session(login(stack, stack.of("control")[0]), CONNECT_SECONDS) as session:
+            known = Journal(session).read()
+    except (SshError, JournalError):
+        return without_journal(stack, wanted)
+    return decide(known, wanted)
+
+
+def decide(known: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """Return the release's identity from what the journal knows."""
+    releases, current = known["releases"], known["current"]
+    if current and current["sha256"] == wanted.sha256:
+        return both(plain(current))
+    live = Version.parse(known["live"])
+    ours = [release for release in releases if release.get("origin", "pulumi") == "pulumi"]
+    done = next((release for release in ours if release["state"] == "succeeded"), None)
+    is_whole = not releases or next((r["state"] for r in releases if r["live"]), None) == "succeeded"
+    if not current and live and live.sha256 == wanted.sha256 and is_whole and done:
+        if ours[0]["id"] == done["id"]:
+            return both(plain(done))
+        return {"stages": plain(ours[0]), "outcome": plain(done), "earlier": verdicts_before_outcome(done)}
+    number = max((release["number"] for release in releases), default=0) + 1
+    return both(compose(number, wanted, live, was_live(releases, wanted)))
+
+
+def both(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the identity where stages and outcome belong to the same release."""
+    return {"stages": document, "outcome": document, "earlier": None}
+
+
+def plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a release's document without what the journal added to it."""
+    return {key: value for key, value in record.items() if key not in RECORDED}
+
+
+def verdicts_before_outcome(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the verdicts that a release's outcome was told, as the stages printed them."""
+    return [
+        {key: value for key, value in verdict.items() if key not in ("began", "ended")}
+        for verdict in record["stages"]
+        if verdict["stage"] != "outcome"
+    ]
+
+
+def was_live(releases: list[Mapping[str, Any]], wanted: Wanted) -> bool:
+    """Tell whether the wanted version served before: going back needs no gate."""
+    return any(release["live"] and release["live"]["sha256"] == wanted.sha256 for release in releases)
+
+
+def compose(number: int, wanted: Wanted, live: Version | None, is_revert: bool) -> dict[str, Any]:
+    """Return a new release's document."""
+    same = live is not None and live.sha256 == wanted.sha256
+    slot = FIRST_SLOT if live is None else live.slot if same else OTHER[live.slot]
+    return {
+        "id": f"r{number}-{wanted.version}-{wanted.sha256[:12]}",
+        "number": number,
+        "version": wanted.version,
+        "sha256": wanted.sha256,
+        "artifact": wanted.artifact,
+        "slot": slot,
+        "previous": live.as_dict() if live else None,
+        "plan": dict(wanted.plan),
+        "revert": is_revert,
+        "origin": "pulumi",
+        "who": f"{getpass.getuser()}@{socket.gethostname()}",
+    }
+
+
+def without_journal(stack: Stack, wanted: Wanted) -> dict[str, Any]:
+    """Return the identity where the control host is away: from the load balancers if they know, else a placeholder.
+
+    A preview then still shows the stages; an update is refused by preflight, which needs the journal.
+    """
+    try:
+        routings = LoadBalancers(stack, 0, 0).state()
+    except StageError:
+        routings = {}
+    live = next((routing.live for routing in routings.values() if routing.live), None)
+    document = compose(0, wanted, live, False)
+    return both(document | {"id": f"unknown-{wanted.version}-{wanted.sha256[:12]}"})

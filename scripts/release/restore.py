@@ -1,0 +1,121 @@
+"""A host that was made anew gets what its fellows have: a load balancer routing, an application server versions.
+
+Both do nothing before the first release, and nothing on a host that has it all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.release.app_servers import install, show
+from scripts.release.documents import Stack, StackHost, Version
+from scripts.release.errors import StageError, StageFailedError
+from scripts.release.fleet import CONNECT_SECONDS, Fleet, login
+from scripts.release.journal import Journal, JournalError
+from scripts.release.load_balancers import LoadBalancers, Routing
+from scripts.ssh import Session, SshError
+
+PATIENT_SECONDS = 30.0
+HOSTS = "/var/lib/evenkeel/hosts.json"
+
+
+def restore_routing(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the load balancer named in the document to what the others route; return {"restored": [servers]}."""
+    stack, name = released(document), document["host"]
+    if stack is None:
+        return {"restored": []}
+    others = [host for host in stack.of("lb") if host.name != name]
+    routing = newest(stack, others)
+    if routing is None:
+        return {"restored": []}
+    token, turn = routing.fence
+    target = LoadBalancers(stack, token, turn)
+    target.hosts = {host.name: host for host in stack.of("lb") if host.name == name}
+    servers = {server: {"state": held.state, "weight": held.weight} for server, held in routing.servers.items()}
+    target.force = True  # this one may serve nobody yet
+    before = target.state()[name]
+    if before.fence >= routing.fence:
+        return {"restored": []}
+    target.apply(str(routing.release), servers)
+    target.confirm(routing.live)
+    return {"restored": routing.ready()}
+
+
+def newest(stack: Stack, hosts: list[StackHost]) -> Routing | None:
+    """Return what the load balancer that heard the newest order routes, None if none of them has heard any."""
+    fleet = LoadBalancers(stack, 0, 0)
+    fleet.hosts = {host.name: host for host in hosts}
+    try:
+        routings = fleet.state() if hosts else {}
+    except StageFailedError:
+        routings = {}
+    known = [routing for routing in routings.values() if routing.release]
+    return max(known, key=lambda routing: routing.fence, default=None)
+
+
+def restore_slots(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the application server named in the document to the live version, and the warm one beside it."""
+    stack, name = released(document), document["host"]
+    if stack is None:
+        return {"restored": []}
+    routing = newest(stack, stack.of("lb"))
+    if routing is None or routing.live is None:
+        return {"restored": []}
+    host = next(host for host in stack.of("app") if host.name == name)
+    fellows = [other for other in stack.of("app") if other.name != name]
+    with Session(login(stack, host), PATIENT_SECONDS) as session:
+        done = [put(session, stack, fellows, version) for version in wanted(stack, fellows, routing.live)]
+    return {"restored": done}
+
+
+def wanted(stack: Stack, fellows: list[StackHost], live: Version) -> list[Version]:
+    """Return the versions that run on the other application servers, the live one first, which must be there."""
+    found = [live]
+    for slots in Fleet(stack, fellows).each(lambda _, session: show(session)).values():
+        if isinstance(slots, SshError):
+            continue
+        for name, slot in slots.items():
+            if slot.is_active and slot.version and slot.sha256 and name not in {version.slot for version in found}:
+                found.append(Version(slot.version, slot.sha256, name))
+    return found
+
+
+def put(session: Session, stack: Stack, fellows: list[StackHost], version: Version) -> str:
+    """Install a version from a fellow's copy of its artifact, unless it is there."""
+    held = show(session)[version.slot]
+    content = b"" if held.sha256 == version.sha256 else fetch(stack, fellows, version)
+    install(session, version.slot, version.sha256, content)
+    return f"{version.version} in {version.slot}"
+
+
+def fetch(stack: Stack, fellows: list[StackHost], version: Version) -> bytes:
+    """Return the artifact's bytes from an application server that has it; raises StageFailedError if none does."""
+    for host in fellows:
+        try:
+            with Session(login(stack, host), CONNECT_SECONDS) as session:
+                text = session.run(f"evenkeel-slot artifact {version.slot} | base64 -w0", timeout=120).stdout
+        except SshError:
+            continue
+        content = base64.b64decode(text)
+        if hashlib.sha256(content).hexdigest() == version.sha256:
+            return content
+    raise StageFailedError(f"no application server that can be reached has the artifact of {version.version}")
+
+
+def released(document: Mapping[str, Any]) -> Stack | None:
+    """Return the stack as the control host knows it, None if no release has begun yet. Raises SshError."""
+    control = document["control"]
+    alone = Stack.parse({"name": "", "service": "", "hosts": [control], "deploy_key": document["deploy_key"]})
+    with Session(login(alone, alone.hosts[0]), PATIENT_SECONDS) as session:
+        if not Journal(session).read()["releases"]:
+            return None
+        hosts = json.loads(session.get(HOSTS))
+    return Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]})
+
+
+ACTIONS = {"routing": restore_routing, "slots": restore_slots}
+FAILURES = (StageError, SshError, JournalError)

@@ -1,0 +1,32 @@
+"""Whether a stage acts at all. Loads nothing that talks to machines: a stage that skips itself must cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from components.stages import Stage, State, find, reason_to_skip
+
+
+def skipped(name: str, document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the verdict of a stage that must not act, None if it may; loads nothing that talks to machines."""
+    stage = stage_of(name, document)
+    reason = reason_to_skip(stage, list(document.get("earlier") or ()))
+    if not reason:
+        return None
+    return plain(name, State.SKIPPED, reason)
+
+
+def plain(name: str, state: State, reason: str) -> dict[str, Any]:
+    """Return a verdict without figures."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    is_good = state in (State.SKIPPED, State.PASSED)
+    return {
+        "stage": name, "state": str(state), "ok": is_good, "reason": reason, "figures": {}, "seconds": 0.0, "at": at
+    }  # fmt: skip
+
+
+def stage_of(name: str, document: Mapping[str, Any]) -> Stage:
+    """Return the stage of that name in the release's plan."""
+    return find(name, len(document["release"]["plan"]["groups"]))

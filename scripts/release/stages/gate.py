@@ -1,0 +1,77 @@
+"""Gate: what a release waits for before users meet the new version, while its instances are watched.
+
+A gate passes, fails, or has no answer in time: a person who says nothing is a no, an instance that stops is a no.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from components.stages import State
+from scripts.release.documents import listed
+from scripts.release.errors import StageFailedError
+from scripts.release.work import Work, poll
+
+LOOK_SECONDS = 1.0
+
+
+def act(work: Work) -> str:
+    """Wait for the bake and then for the gate that the plan names."""
+    plan = work.told.release.plan
+    if work.told.release.is_revert:
+        return "a way back waits for nothing"
+    bake = float(plan["bake_seconds"])
+    if bake:
+        work.say(f"watching the new instances for {bake:.0f} s")
+        wait(work, bake, lambda: False)
+    match plan["gate"]:
+        case "person":
+            return wait_for_person(work, float(plan["gate_seconds"]))
+        case "time":
+            work.say(f"passes after {plan['gate_seconds']} s")
+            wait(work, float(plan["gate_seconds"]), lambda: False)
+            return f"{plan['gate_seconds']} s have passed, the new instances stayed well"
+    return f"the new instances stayed well for {bake:.0f} s" if bake else "none is asked for"
+
+
+def wait_for_person(work: Work, seconds: float) -> str:
+    """Wait for `evenkeel confirm`; `evenkeel reject` and silence fail."""
+    work.journal.open.waiting(work.told.release.id, "person", time.time() + seconds)
+    work.say(f"waits {seconds:.0f} s for `evenkeel confirm` or `evenkeel reject`")
+    answered = wait(work, seconds, lambda: bool(work.signal("confirm") or work.signal("reject")))
+    rejected, confirmed = work.signal("reject"), work.signal("confirm")
+    if rejected:
+        raise StageFailedError(f"rejected by {rejected['who']}: {rejected.get('reason') or 'no reason given'}")
+    if not answered or not confirmed:
+        raise StageFailedError(f"nobody answered within {seconds:.0f} s, which counts as a no")
+    return f"confirmed by {confirmed['who']}"
+
+
+def wait(work: Work, seconds: float, answered: Callable[[], bool]) -> bool:
+    """Wait until there is an answer or the time is over, and fail as soon as a new instance is not well."""
+
+    def look() -> bool:
+        watch(work)
+        return answered()
+
+    return poll(work, seconds, look, LOOK_SECONDS)
+
+
+def watch(work: Work) -> None:
+    """Fail if a new instance has ended, been started again, or is not up for a load balancer."""
+    release = work.told.release
+    sites = [site for site in release.groups[0] if site not in work.told.left_out]
+    for site, slots in work.app_servers.slots(sites).items():
+        if isinstance(slots, StageFailedError):
+            raise StageFailedError(f"site {site}: {slots}")
+        held = slots[release.slot]
+        if not held.is_active or held.restarts:
+            raise StageFailedError(f"the new instance of site {site} ended by itself ({State.FAILED})")
+    routings = work.load_balancers.state()
+    work.measure(routings)
+    down = sorted(
+        {name for routing in routings.values() for name in release.new(sites) if not routing.servers[name].is_up}
+    )
+    if down:
+        raise StageFailedError(f"load balancers see {listed(down)} down")

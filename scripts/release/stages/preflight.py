@@ -1,0 +1,173 @@
+"""Preflight: may a release begin? Takes the lock, looks at everything, and touches nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+from components.artifact import ArtifactError, read_artifact
+from components.window import parse_window
+from scripts.release.app_servers import Slot
+from scripts.release.documents import Release, listed
+from scripts.release.errors import RefusedError, StageError, StageFailedError
+from scripts.release.journal import JournalRefused
+from scripts.release.load_balancers import Routing, states
+from scripts.release.remote_journal import LEASE_SECONDS
+from scripts.release.work import Work
+from scripts.ssh import SshError
+
+RESERVE_MB = 32  # what an application server needs beside its two slots
+POLL_SECONDS = 3.0
+
+
+def act(work: Work) -> str:
+    """Take the lock and check everything; raises RefusedError with the sentence that says why not."""
+    release = work.told.release
+    try:
+        check_window(release)
+        sizes = check_artifact(release)
+        take_lock(work)
+        begin(work)
+        check_hosts(work, sizes)
+    except (RefusedError, SshError) as error:
+        give_back(work)
+        raise RefusedError(str(error)) from error
+    except StageError as error:
+        give_back(work)
+        raise RefusedError(str(error), error.figures) from error
+    came_from = f"{release.previous.version} -> " if release.previous else ""
+    return f"{came_from}{release.version} into slot {release.slot}, lock {work.token}"
+
+
+def check_window(release: Release) -> None:
+    """Refuse outside the release window; a way back is always open."""
+    window = parse_window(release.plan.get("window", ""))
+    if window and not release.is_revert and not window.contains(datetime.now(UTC)):
+        raise RefusedError(f"releases may start only in the window {release.plan['window']}; wait, or change `window`")
+
+
+def check_artifact(release: Release) -> int:
+    """Refuse an artifact that is not the promised one; return the memory in MiB that the version asks for."""
+    try:
+        artifact = read_artifact(Path(release.artifact))
+    except ArtifactError as error:
+        raise RefusedError(str(error)) from None
+    if artifact.sha256 != release.sha256:
+        raise RefusedError(f"the artifact {release.artifact} has changed since this release began; run it again")
+    return artifact.manifest.limits.memory_mb
+
+
+def take_lock(work: Work) -> None:
+    """Acquire the lock; wait for one whose holder is silent until its lease ends, for a live one as long as asked."""
+    patience = time.monotonic() + float(work.told.release.plan["lock_wait_seconds"])
+    nonce, renewed, silent_until = secrets.token_hex(16), 0.0, 0.0
+    while True:
+        try:
+            work.token = work.journal.acquire(holder(work, nonce))
+            break
+        except JournalRefused as error:
+            lock: dict[str, Any] = error.details["lock"]
+            is_alive = renewed != 0.0 and lock["renewed"] != renewed
+            if not silent_until:
+                silent_until = time.monotonic() + LEASE_SECONDS + POLL_SECONDS
+            if time.monotonic() > patience and (is_alive or time.monotonic() > silent_until):
+                raise RefusedError(f"{error}; wait for it, or `evenkeel lock break --reason WHY`") from None
+            renewed = lock["renewed"]
+        work.say(f"waiting for the lock: held by {lock['who']} for {lock['purpose']}")
+        work.pause(POLL_SECONDS)
+    work.figures["token"] = work.token
+    # From here on what we say to load balancers beats whoever held the lock before.
+    work.load_balancers.token = work.token
+
+
+def holder(work: Work, nonce: str) -> dict[str, str]:
+    """Return who takes the lock, and for what."""
+    release = work.told.release
+    return {
+        "who": f"{getuser()}@{socket.gethostname()}",
+        "purpose": f"release {release.id}, pid {os.getppid()}",
+        "version": release.version,
+        "nonce": nonce,
+    }
+
+
+def begin(work: Work) -> None:
+    """Record the release, or that it goes on."""
+    try:
+        work.journal.open.begin(work.told.release.document, work.token)
+    except JournalRefused as error:
+        raise RefusedError(str(error)) from None
+    work.figures["begun"] = True
+
+
+def check_hosts(work: Work, needed_mb: int) -> None:
+    """Look at load balancers and application servers: who answers, what serves, is there room."""
+    release = work.told.release
+    routings = work.load_balancers.state()
+    recover(work, routings)
+    routings = work.load_balancers.state()
+    work.figures["capacity_before"] = work.measure(routings)
+    work.figures["routing_before"] = serving(release, routings)
+    if work.load_balancers.lost:
+        work.say(f"not reachable, goes without it: {listed(work.load_balancers.lost)}")
+    slots = work.app_servers.slots(release.groups[0])
+    for site, answer in slots.items():
+        if isinstance(answer, StageFailedError):
+            raise RefusedError(f"the application server of site {site}: {answer}")
+        check_memory(site, answer, release, needed_mb)
+    if release.previous and not work.figures["capacity_before"]:
+        raise RefusedError("the old version does not serve, so there is nothing to fall back to; see `evenkeel status`")
+
+
+def recover(work: Work, routings: dict[str, Routing]) -> None:
+    """Take users off the slot that is to be installed into, where a killed release left them there."""
+    release = work.told.release
+    if not release.previous or release.previous.slot == release.slot:
+        return
+    astray = sorted({name for routing in routings.values() for name in routing.ready() if is_new(name, release)})
+    if not astray:
+        return
+    work.say(f"an earlier release left users on {listed(astray)}: taking them back to {release.previous.version}")
+    old = release.old(release.sites)
+    work.load_balancers.apply(release.id, states(old, "ready"))
+    work.load_balancers.apply(release.id, states(astray, "drain"))
+    work.figures["recovered"] = astray
+
+
+def is_new(name: str, release: Release) -> bool:
+    """Tell whether a server is an instance in the release's slot."""
+    return name.endswith(f"-{release.slot}")
+
+
+def serving(release: Release, routings: dict[str, Routing]) -> list[str]:
+    """Return the old version's servers that users' requests go to on any load balancer."""
+    ready = {name for routing in routings.values() for name in routing.ready()}
+    return sorted(ready & set(release.old(release.sites)))
+
+
+def check_memory(site: str, slots: dict[str, Slot], release: Release, needed_mb: int) -> None:
+    """Refuse if both versions side by side would not fit the application server."""
+    total = int(release.plan["app_memory_mb"])
+    other = (slots[release.previous.slot].limit_mb or 0) if release.previous else 0
+    if other + needed_mb + RESERVE_MB > total:
+        raise RefusedError(
+            f"both versions need {other} + {needed_mb} MiB, app-{site} has {total} MiB; raise sizes.app.memoryMb"
+        )
+
+
+def give_back(work: Work) -> None:
+    """Release the lock and end the record of a release that was refused."""
+    if not work.token:
+        return
+    try:
+        if work.figures.get("begun"):
+            work.journal.open.finish(work.told.release.id, "failed", "refused by preflight", None)
+        work.journal.open.release(work.token)
+    except (SshError, JournalRefused):
+        return  # the lease ends by itself

@@ -1,0 +1,61 @@
+"""Settle: everything is on the new version; check it from the load balancers' and the users' seats, then confirm."""
+
+from __future__ import annotations
+
+from scripts.release.documents import listed
+from scripts.release.errors import StageFailedError
+from scripts.release.fleet import Fleet
+from scripts.release.load_balancers import Routing
+from scripts.release.work import Work
+from scripts.ssh import Session, SshError
+
+IDLE_SECONDS = 10.0
+SERVING_SECONDS = "15"
+
+
+def act(work: Work) -> str:
+    """Verify, confirm, and tell what could not be reached."""
+    release, balancers = work.told.release, work.load_balancers
+    sites = [site for site in release.sites if site not in work.told.left_out]
+    routings = balancers.state()
+    work.measure(routings)
+    require_only(release.new(sites), routings)
+    old = release.old(release.sites)
+    if old:
+        work.figures["still_on_old"] = balancers.wait_until_idle(old, IDLE_SECONDS)
+    see_as_users(work)
+    work.check()
+    work.measure(balancers.confirm(release.target))
+    work.figures["confirmed"] = True
+    lost = {**work.told.lost, **balancers.lost}
+    if lost:
+        work.figures["unreachable"] = lost
+    return f"{release.version} serves from {listed(sites)}, confirmed on {listed(balancers.reachable)}"
+
+
+def require_only(new: list[str], routings: dict[str, Routing]) -> None:
+    """Fail unless every load balancer sends users to the new version's instances, and to nothing else."""
+    for name, routing in routings.items():
+        if routing.ready() != sorted(new):
+            raise StageFailedError(f"{name} routes to {listed(routing.ready())} instead of {listed(sorted(new))}")
+        down = [server for server in new if not routing.servers[server].is_up]
+        if down:
+            raise StageFailedError(f"{name} sees {listed(down)} down")
+
+
+def see_as_users(work: Work) -> None:
+    """Ask the service by its name from the test runner; a runner that is away is reported and no reason to stop."""
+    stack = work.told.stack
+    runner = Fleet(stack, stack.of("runner"))
+    addresses = [host.address for host in stack.of("lb") if host.name not in work.load_balancers.lost]
+    if len(addresses) < len(stack.of("lb")):
+        return  # the name still leads to the lost load balancer too; the outcome tells of it
+    command = ["evenkeel-serving", SERVING_SECONDS, "/ready", stack.service, *addresses]
+
+    def ask(_: str, session: Session) -> str:
+        return session.run(command, timeout=30).stdout
+
+    for name, answer in runner.each(ask).items():
+        work.figures["seen_by_users"] = not isinstance(answer, SshError)
+        if isinstance(answer, SshError):
+            work.say(f"{name} could not look at the service as users do: {answer.reason}")

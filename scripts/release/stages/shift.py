@@ -1,0 +1,53 @@
+"""Shift: users to a group's new instances; the new ones are ready on every load balancer before an old one drains."""
+
+from __future__ import annotations
+
+from scripts.release.canary import walk
+from scripts.release.documents import listed
+from scripts.release.errors import StageFailedError
+from scripts.release.load_balancers import states
+from scripts.release.work import Work
+
+UP_SECONDS = 10.0
+
+
+def act(work: Work) -> str:
+    """Move users, watched: the dead-man timers undo it unless the deployer goes on renewing and confirms."""
+    release, balancers = work.told.release, work.load_balancers
+    done = [site for group in release.groups[: work.stage.group] for site in group]
+    sites = [site for site in done if site not in work.told.left_out]
+    new = release.new(sites)
+    missing = balancers.wait_until_up(new, UP_SECONDS)
+    if missing:
+        raise StageFailedError(f"the new instances {listed(missing)} are not up any more")
+    seconds = int(release.plan["deadman_seconds"])
+    work.figures["armed"] = True
+    work.check()
+    if release.plan["strategy"] == "canary" and work.stage.group == 1 and release.previous and not release.is_revert:
+        walk(work, release.new(work.group))
+    work.measure(balancers.apply(release.id, states(new, "ready"), deadman_seconds=seconds))
+    work.check()
+    old = old_of(work, done)
+    if old:
+        work.measure(balancers.apply(release.id, states(old, "drain"), deadman_seconds=seconds))
+    work.require_capacity()
+    check_all_agree(work, new)
+    return f"users are on {release.version} on {listed(sites)}"
+
+
+def old_of(work: Work, done: list[str]) -> list[str]:
+    """Return the old instances that users leave now: of the sites that are done, or, with halves, of all."""
+    release = work.told.release
+    return release.old(release.sites if release.plan["strategy"] == "halves" else done)
+
+
+def check_all_agree(work: Work, new: list[str]) -> None:
+    """Fail unless every reachable load balancer sends users to the same servers, the new ones among them."""
+    routings = work.load_balancers.state()
+    work.measure(routings)
+    answers = {name: routing.ready() for name, routing in routings.items()}
+    first = next(iter(answers.values()))
+    astray = sorted(name for name, ready in answers.items() if ready != first or not set(new) <= set(ready))
+    if astray:
+        raise StageFailedError(f"load balancers route differently: {listed(astray)}")
+    work.figures["routed"] = first

@@ -1,0 +1,128 @@
+"""Runs one stage under its deadline, with a heartbeat, and always ends in a verdict.
+
+The stage's work is done by a thread; the main thread waits for it, for the deadline and for what the heartbeat hears
+(abort, a lost lock, a fired dead-man timer), and answers at once, whatever the work is stuck in.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Any
+
+from components.stages import Kind, State, deadline
+from scripts.release.documents import Verdict
+from scripts.release.errors import HeldError, RefusedError, RevertedError, StageError, StageFailedError
+from scripts.release.journal import JournalError, JournalRefused
+from scripts.release.remote_journal import BEAT_SECONDS, LEASE_SECONDS
+from scripts.release.work import StoppedError, Work, is_protected
+from scripts.ssh import SshError
+
+Ending = tuple[State, str]
+Action = Callable[[Work], str]
+
+
+def supervise(work: Work, action: Action) -> Verdict:
+    """Run the stage's action, which returns a sentence on what it did, and return the verdict."""
+    began = time.monotonic()
+    endings: queue.Queue[Ending] = queue.Queue()
+    Thread(target=do, args=(work, action, endings), daemon=True).start()
+    Thread(target=beat, args=(work, endings), daemon=True).start()
+    seconds = deadline(work.stage, work.told.release.plan)
+    try:
+        state, reason = endings.get(timeout=seconds)
+    except queue.Empty:
+        state, reason = State.FAILED, f"not done after {seconds:.0f} s, its deadline"
+    work.stopped.set()
+    if state is State.FAILED and work.stage.kind is Kind.SHIFT:
+        take_back(work)
+    return Verdict(work.stage.name, state, reason, dict(work.figures), time.monotonic() - began, now())
+
+
+def now() -> str:
+    """Return the time of day in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def do(work: Work, action: Action, endings: queue.Queue[Ending]) -> None:
+    """Do the stage's work and tell how it ended."""
+    try:
+        endings.put((State.PASSED, action(work)))
+    except StoppedError:
+        return  # the main thread knows why
+    except StageError as error:
+        work.figures.update(error.figures)
+        endings.put((state_for(error), str(error)))
+    except (SshError, JournalError) as error:
+        endings.put((State.FAILED, str(error)))
+    except Exception as error:  # a mistake of ours must end in a verdict too, or nobody rolls back
+        endings.put((State.FAILED, f"{type(error).__name__}: {error}"))
+
+
+def state_for(error: StageError) -> State:
+    """Return the verdict that an error means."""
+    if isinstance(error, RefusedError):
+        return State.REFUSED
+    return State.HELD if isinstance(error, HeldError) else State.FAILED
+
+
+def beat(work: Work, endings: queue.Queue[Ending]) -> None:
+    """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
+    heard = time.monotonic()
+    while not work.stopped.wait(0 if work.token else BEAT_SECONDS):
+        if not work.token:
+            continue  # preflight, which has no lock yet
+        try:
+            listen(work, work.journal.beat(work.token, work.told.release.id, work.stage.name), endings)
+            heard = time.monotonic()
+        except JournalRefused as error:
+            stop(work, endings, f"the lock is lost: {error}")
+        except (SshError, JournalError) as error:
+            if time.monotonic() - heard > LEASE_SECONDS:
+                stop(work, endings, f"{error}; without its journal and lock a release must not go on")
+        renew(work, endings)
+        if work.stopped.wait(BEAT_SECONDS):
+            return
+
+
+def listen(work: Work, heard: Mapping[str, Any], endings: queue.Queue[Ending]) -> None:
+    """Keep what people said; an abort stops the stage."""
+    work.signals[:] = heard["signals"]
+    aborted = work.signal("abort")
+    if aborted:
+        why = f": {aborted['reason']}" if aborted.get("reason") else ""
+        stop(work, endings, f"aborted by {aborted['who']}{why}")
+
+
+def renew(work: Work, endings: queue.Queue[Ending]) -> None:
+    """Tell the load balancers' timers that the deployer lives, once a shift has armed them."""
+    if is_protected(work.stage.kind) or not (work.told.figure("armed") or work.figures.get("armed")):
+        return
+    try:
+        work.load_balancers.renew(int(work.told.release.plan["deadman_seconds"]))
+    except RevertedError as error:
+        stop(work, endings, f"a load balancer has taken the shift back: {error}")
+    except StageFailedError:
+        return  # the work meets the same and says it better
+
+
+def stop(work: Work, endings: queue.Queue[Ending], reason: str) -> None:
+    """End the stage with a failure, unless it is the one that repairs."""
+    if not is_protected(work.stage.kind):
+        endings.put((State.FAILED, reason))
+
+
+def take_back(work: Work) -> None:
+    """Undo a failed shift at once, before anything else is started; the rollback stage looks after the rest.
+
+    In a later turn than the stage's own, so that a change which is still on its way is refused.
+    """
+    balancers = work.load_balancers
+    balancers.turn += 1
+    try:
+        work.figures["taken_back"] = sorted(balancers.revert())
+    except StageError as error:
+        work.figures["not_taken_back"] = str(error)
