@@ -66,5 +66,6 @@ def guard(limit_mb: float) -> None:
             for process in processes(user):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
+            os._exit(0)
         time.sleep(INTERVAL)
     os._exit(0)
