@@ -6,8 +6,7 @@ the stage's place in the release, so that whoever has lost the lock, or is late,
 made from it.
 
 A release that moves users arms the dead-man timer (`deadman.json`) first: unless it is renewed and in the end
-confirmed, `watch` takes users back to the routing from before the release. The deadline is counted on the clock that
-runs on through sleep, and on the wall's after a reboot.
+confirmed, `watch` takes users back to the routing from before the release.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ import contextlib
 import fcntl
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import evenkeel_deadman as deadman
 import evenkeel_haproxy as haproxy
 from evenkeel_haproxy import RefusedError, Servers
 
 OLDER, UNSAFE, FIRED = 4, 5, 6  # exit statuses
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.25
-TIMER = "evenkeel-deadman.service"
 ORDER_KEYS = {"token", "turn", "release", "live", "servers", "versions", "deadman", "seconds", "force"}
 
 Record = dict[str, Any]
@@ -68,47 +66,14 @@ def store(record: Record) -> None:
 
 def state() -> Record:
     """Return servers, routing and timer."""
-    pending = load("deadman.json")
+    pending = deadman.pending()
     timer = pending and {
         "release": pending["release"],
-        "remaining": round(remaining(pending), 2),
+        "remaining": round(deadman.remaining(pending), 2),
         "fired": pending["fired"],
         "held": pending["held"],
     }
     return {"servers": haproxy.details(), "routing": load("routing.json"), "deadman": timer}
-
-
-# --- the timer ----------------------------------------------------------------------------------------------------
-
-
-def boot() -> str:
-    """Return what tells this run of the kernel from others."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
-        return file.read().strip()
-
-
-def deadline(seconds: float) -> Record:
-    """Return a deadline that many seconds from now."""
-    until = time.clock_gettime(time.CLOCK_BOOTTIME) + seconds
-    return {"seconds": seconds, "boot": boot(), "until": until, "wall": time.time() + seconds}
-
-
-def remaining(pending: Record) -> float:
-    """Return the seconds until the deadline; negative when it is past."""
-    if pending["boot"] == boot():
-        return float(pending["until"]) - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return float(min(pending["wall"] - time.time(), pending["seconds"]))
-
-
-def write_pending(pending: Record) -> None:
-    """Put the timer on disk."""
-    haproxy.write("deadman.json", json.dumps(pending))
-
-
-def disarm() -> None:
-    """Take the timer away."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{haproxy.FOLDER}/deadman.json")
 
 
 def arm(order: Record, record: Record) -> None:
@@ -116,22 +81,20 @@ def arm(order: Record, record: Record) -> None:
 
     A release that finds no server open has nothing to return to: it is not armed.
     """
-    pending = load("deadman.json")
+    pending = deadman.pending()
     if pending is None or pending["fired"]:
         if not any(facts["state"] == "ready" for facts in record["servers"].values()):
-            disarm()
+            deadman.disarm()
             return
         pending = {"before": {key: record[key] for key in ("release", "live", "servers")}}
     fence = {key: order[key] for key in ("release", "token", "turn")}
-    write_pending(pending | fence | deadline(order["deadman"]["seconds"]) | {"fired": False, "held": None})
-    done = subprocess.run(["systemctl", "start", TIMER], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RefusedError(f"the dead-man timer {TIMER} cannot be started: {done.stderr.strip()}")
+    deadman.write(pending | fence | deadman.deadline(order["deadman"]["seconds"]) | {"fired": False, "held": None})
+    deadman.run()
 
 
 def refuse_fired(order: Record) -> None:
     """Refuse a release whose users have been taken back, unless it has since taken the lock anew."""
-    pending = load("deadman.json")
+    pending = deadman.pending()
     if pending and pending["fired"] and pending["token"] == order["token"] and not order.get("force"):
         raise RefusedError(f"the dead-man timer of {pending['release']} has fired: traffic is back where it was", FIRED)
 
@@ -240,11 +203,11 @@ def renew(order: Record) -> Record:
     with alone():
         record = fenced(order)
         refuse_fired(order)
-        pending = load("deadman.json")
+        pending = deadman.pending()
         if pending and not pending["fired"]:
             haproxy.write("routing.json", json.dumps(record))
             own = {"token": order["token"], "turn": order["turn"], "held": None}
-            write_pending(pending | own | deadline(order["seconds"]))
+            deadman.write(pending | own | deadman.deadline(order["seconds"]))
         return state()
 
 
@@ -255,7 +218,7 @@ def confirm(order: Record) -> Record:
         record = fenced(order)
         refuse_fired(order)
         store(record | {key: order[key] for key in ("live",) if key in order})
-        disarm()
+        deadman.disarm()
         return state()
 
 
@@ -264,12 +227,12 @@ def revert(order: Record) -> Record:
     check_order(order)
     with alone():
         record = fenced(order)
-        pending = load("deadman.json")
+        pending = deadman.pending()
         if pending and not pending["fired"]:
             go_back(record, pending)
         elif load("routing.json"):
             store(record)
-        disarm()
+        deadman.disarm()
         return state() | {"reverted": bool(pending)}
 
 
@@ -318,16 +281,16 @@ def watch() -> None:
 
 def expire() -> float:
     """Take users back if the deadline has passed; return the seconds until the next look."""
-    pending = load("deadman.json")
-    if not pending or pending["fired"] or remaining(pending) > 0:
+    pending = deadman.pending()
+    if not pending or pending["fired"] or deadman.remaining(pending) > 0:
         return POLL_SECONDS
     try:
         go_back(routing(), pending)
     except RefusedError as refusal:
         if pending["held"] != str(refusal):
             print(f"the timer of {pending['release']} is held: {refusal}", flush=True)
-            write_pending(pending | {"held": str(refusal)})
+            deadman.write(pending | {"held": str(refusal)})
         return 1.0
     print(f"nobody renewed {pending['release']}: traffic is back where it was before", flush=True)
-    write_pending(pending | {"fired": True, "held": None})
+    deadman.write(pending | {"fired": True, "held": None})
     return POLL_SECONDS

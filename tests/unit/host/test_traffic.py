@@ -21,6 +21,7 @@ LIVE = {"version": "1.0.0", "sha256": "0", "slot": "blue"}
 
 @pytest.fixture
 def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHaproxy:
+    import evenkeel_deadman
     import evenkeel_haproxy
     import evenkeel_routing
 
@@ -28,7 +29,7 @@ def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHaproxy:
     monkeypatch.setattr(evenkeel_haproxy, "FOLDER", str(tmp_path))
     monkeypatch.setattr(evenkeel_haproxy, "ask", fake.ask)
     monkeypatch.setattr(evenkeel_routing, "WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(evenkeel_routing.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
+    monkeypatch.setattr(evenkeel_deadman.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
     return fake
 
 
@@ -197,7 +198,7 @@ def test_revert_goes_back_at_once_and_a_second_time_changes_nothing(routing: Mod
 
 def test_after_a_reboot_the_deadline_is_the_wall_clock_s(routing: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     routing.apply(shift())
-    monkeypatch.setattr(routing, "boot", lambda: "another")
+    monkeypatch.setattr(routing.deadman, "boot", lambda: "another")
     assert 28 < routing.state()["deadman"]["remaining"] <= 30
 
 
