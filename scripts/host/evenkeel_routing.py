@@ -241,7 +241,9 @@ def go_back(record: Record, pending: Record) -> None:
     before = pending["before"]
     # A server that is new since then stays closed.
     target = wanted_servers({}, before, haproxy.servers())
-    current = await_health(target)
+    current = haproxy.servers()
+    if not serving(target, current):
+        current = await_health(target)
     if not serving(target, current):
         raise RefusedError("none of the servers from before the release is up; traffic stays where it is", UNSAFE)
     switch(target, current)
