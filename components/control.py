@@ -11,23 +11,27 @@ import pulumi
 
 from components.commands import Bundle, apply_on, run_here, run_on
 from components.host import Host
+from components.render import render
 from components.settings import Settings
 
 PROGRAMS = "/opt/evenkeel/programs"
 SOURCES = Path(__file__).resolve().parent.parent / "scripts"
 JOURNAL = "/var/lib/evenkeel"
+WEBHOOK_PORT = 8070
 HOSTS = f"{JOURNAL}/hosts.json"
-PACKAGES = ("database", "journal")
+PACKAGES = ("database", "journal", "webhook")
+UNIT = "/etc/systemd/system/evenkeel-webhook.service"
 RUN = f"cd {PROGRAMS} && exec env PYTHONPATH=/opt/evenkeel/python timeout -s KILL 900 python3 -m"
 
 
 @dataclass(frozen=True)
 class ControlArgs:
-    """Arguments of Control: where it runs, and the key that opens every host."""
+    """Arguments of Control: where it runs, the key that opens every host, and the one that signs for the webhook."""
 
     settings: Settings
     host: Host
     deploy_key: pulumi.Output[str]
+    webhook_key: pulumi.Output[str]
 
 
 class Control(pulumi.ComponentResource):
@@ -37,7 +41,7 @@ class Control(pulumi.ComponentResource):
         super().__init__("evenkeel:components:Control", name, None, opts)
         self.args = args
         self.host = args.host
-        self.programs = apply_on(f"{name}-programs", args.host.login, bundle(), pulumi.ResourceOptions(parent=self))
+        self.programs = apply_on(f"{name}-programs", args.host.login, bundle(args), pulumi.ResourceOptions(parent=self))
         self.register_outputs({"address": args.host.address})
 
     def run(self, name: str, program: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Resource:
@@ -59,11 +63,25 @@ class Control(pulumi.ComponentResource):
         return run_here(name, f"scripts.release {what}", inputs, after, triggers=[host.id_])
 
 
-def bundle() -> Bundle:
-    """Return the programs' sources as files for the control host."""
+def bundle(args: ControlArgs) -> Bundle:
+    """Return the programs' sources and the webhook, which is restarted when any of it changes."""
     modules = [path for package in PACKAGES for path in sorted((SOURCES / package).glob("*.py"))]
     files = [
         {"path": f"{PROGRAMS}/scripts/{path.relative_to(SOURCES)}", "content": path.read_text(encoding="utf-8")}
         for path in [SOURCES / "__init__.py", *modules]
     ]
-    return Bundle(role="programs", directories=[{"path": JOURNAL, "mode": "0700"}], files=files)
+    config = render(
+        "control/webhook.json.j2", listen=f"0.0.0.0:{WEBHOOK_PORT}", notify=list(args.settings.release.notify)
+    )
+    return Bundle(
+        role="control",
+        directories=[{"path": JOURNAL, "mode": "0700"}],
+        files=[
+            *files,
+            {"path": UNIT, "content": render("control/evenkeel-webhook.service.j2")},
+            {"path": "/etc/evenkeel/webhook.json", "content": config},
+            {"path": "/etc/evenkeel/webhook.key", "content": args.webhook_key, "mode": "0600"},
+        ],
+        enable=["evenkeel-webhook"],
+        reload=["systemctl", "restart", "evenkeel-webhook"],
+    )

@@ -9,7 +9,7 @@ from components.keys import SharedSecret
 
 
 class StackSecrets(pulumi.ComponentResource):
-    """Passwords of the database's two roles, the name servers' transfer key, the ring's certificate authority."""
+    """Passwords of the database's two roles, keys of zone transfer and webhook, the ring's certificate authority."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("evenkeel:components:StackSecrets", name, None, opts)
@@ -17,5 +17,6 @@ class StackSecrets(pulumi.ComponentResource):
         self.admin_password = SharedSecret("database-admin-password", child).password
         self.app_password = SharedSecret("database-app-password", child).password
         self.transfer_key = SharedSecret("zone-transfer-key", child).base64
+        self.webhook_key = SharedSecret("webhook-key", child).password
         self.authority = Authority("ring-authority", child)
         self.register_outputs({})

@@ -49,7 +49,8 @@ class Topology(pulumi.ComponentResource):
         volumes = {"journal": JOURNAL}
         host_args = HostArgs(self.settings, self.substrate, self.deploy_key, "control", volumes=volumes)
         host = Host("control", host_args, self.child)
-        return Control("control", ControlArgs(self.settings, host, self.deploy_key.private), self.child)
+        args = ControlArgs(self.settings, host, self.deploy_key.private, self.secrets.webhook_key)
+        return Control("control", args, self.child)
 
     def _name_server(self, name: str, *, is_primary: bool) -> NameServer:
         """Make one of the two name servers."""
