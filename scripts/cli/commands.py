@@ -20,7 +20,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from scripts.cli import follow, releases
+from scripts.cli import follow, releases, undo
 from scripts.cli.facts import Report, ask_host, gather
 from scripts.cli.judgement import SERVICES, Problem, judge
 from scripts.cli.summary import summary as closing_table
@@ -157,6 +157,7 @@ def start(
 
 releases.register(app)
 follow.register(app)
+undo.register(app)
 
 
 # --- parts --------------------------------------------------------------------------------------------------------

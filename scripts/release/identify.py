@@ -1,14 +1,15 @@
 """Which release is this `pulumi up`? Read from the journal, before anything is decided; changes nothing.
 
 In progress towards the wanted version: the same release goes on. Live already: nothing changes, whatever was tried in
-between. Otherwise a new one, with the next number, so that preview and update name it alike.
+between, and also when `evenkeel undo` brought it back. Otherwise a new one, with the next number, so that preview and
+update name it alike.
 """
 
 from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,18 +54,24 @@ def identify(document: Mapping[str, Any]) -> dict[str, Any]:
 def decide(known: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
     """Return the release's identity from what the journal knows."""
     releases, current = known["releases"], known["current"]
-    if current and current["sha256"] == wanted.sha256:
-        return both(plain(current))
+    ours = [release for release in releases if is_ours(release)]
+    going_on = current if current and is_ours(current) else None
+    if going_on and going_on["sha256"] == wanted.sha256:
+        return both(plain(going_on))
     live = Version.parse(known["live"])
-    ours = [release for release in releases if release.get("origin", "pulumi") == "pulumi"]
     done = next((release for release in ours if release["state"] == "succeeded"), None)
     is_whole = not releases or next((r["state"] for r in releases if r["live"]), None) == "succeeded"
-    if not current and live and live.sha256 == wanted.sha256 and is_whole and done:
+    if not going_on and live and live.sha256 == wanted.sha256 and is_whole and done:
         if ours[0]["id"] == done["id"]:
             return both(plain(done))
         return {"stages": plain(ours[0]), "outcome": plain(done), "earlier": verdicts_before_outcome(done)}
     number = max((release["number"] for release in releases), default=0) + 1
-    return both(compose(number, wanted, live, was_live(releases, wanted)))
+    return both(compose(number, wanted, live, is_way_back(releases, wanted)))
+
+
+def is_ours(release: Mapping[str, Any]) -> bool:
+    """Tell whether a release is one that Pulumi knows; `evenkeel undo` makes others, with stages of their own."""
+    return bool(release.get("origin", "pulumi") == "pulumi")
 
 
 def both(document: dict[str, Any]) -> dict[str, Any]:
@@ -86,9 +93,15 @@ def verdicts_before_outcome(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def was_live(releases: list[Mapping[str, Any]], wanted: Wanted) -> bool:
-    """Tell whether the wanted version served before: going back needs no gate."""
-    return any(release["live"] and release["live"]["sha256"] == wanted.sha256 for release in releases)
+def is_way_back(releases: Sequence[Mapping[str, Any]], wanted: Wanted) -> bool:
+    """Tell whether the wanted version served before: going back needs no gate.
+
+    The version that the last way back came from is no way back: there was a reason to leave it.
+    """
+    served = [release for release in releases if release["live"]]
+    if served and served[0]["revert"] and (served[0]["previous"] or {}).get("sha256") == wanted.sha256:
+        return False
+    return any(release["live"]["sha256"] == wanted.sha256 for release in served)
 
 
 def compose(number: int, wanted: Wanted, live: Version | None, is_revert: bool) -> dict[str, Any]:
