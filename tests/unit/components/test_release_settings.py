@@ -129,5 +129,5 @@ def test_the_version_header_is_off_unless_it_is_named(
 
 @pytest.mark.parametrize("value", ["X Version", "-X", "X-Version: 1", "9X", "X" * 65])
 def test_what_is_no_header_s_name_is_refused(reader: Callable[..., Reader], value: str) -> None:
-    with pytest.raises(SettingsError, match="config evenkeel:versionHeader: .* is not a header's name"):
+    with pytest.raises(SettingsError, match=r"config evenkeel:versionHeader: .* is not a header's name"):
         read_header(reader(versionHeader=value))
