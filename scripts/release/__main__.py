@@ -37,8 +37,9 @@ def main(arguments: list[str]) -> None:
 def run_stage(name: str, document: Mapping[str, Any]) -> int:
     """Run a stage, print its verdict, return the exit status."""
     verdict = skipped(name, document) or late("run").run(name, document)
-    print(json.dumps(verdict, sort_keys=True), flush=True)
     status = 1 if name == "outcome" and not verdict["ok"] else 0
+    if status == 0:  # a failed outcome's last words are its sentences
+        print(json.dumps(verdict, sort_keys=True), flush=True)
     sys.stderr.flush()
     # The stage's threads may be stuck in what it waited for; the verdict is out, and they must not hold it back.
     os._exit(status)

@@ -95,11 +95,14 @@ class LoadBalancers(Fleet):
         *,
         deadman_seconds: int | None = None,
         versions: Mapping[str, str] | None = None,
+        live: Version | None = None,
     ) -> dict[str, Routing]:
         """Change servers' states on all load balancers; return what they route afterwards."""
         document: dict[str, Any] = {"release": release, "servers": servers}
         if deadman_seconds is not None:
             document["deadman"] = {"seconds": deadman_seconds}
+        if live is not None:
+            document["live"] = live.as_dict()
         if versions:
             document["versions"] = versions
         return self._send(["evenkeel-traffic", "apply"], document)

@@ -25,8 +25,8 @@ HOSTS = "/var/lib/evenkeel/hosts.json"
 
 def restore_routing(document: Mapping[str, Any]) -> dict[str, Any]:
     """Bring the load balancer named in the document to what the others route; return {"restored": [servers]}."""
-    stack, name = released(document), document["host"]
-    if stack is None:
+    name, (stack, live) = document["host"], released(document)
+    if live is None:
         return {"restored": []}
     others = [host for host in stack.of("lb") if host.name != name]
     routing = newest(stack, others)
@@ -40,8 +40,7 @@ def restore_routing(document: Mapping[str, Any]) -> dict[str, Any]:
     before = target.state()[name]
     if before.fence >= routing.fence:
         return {"restored": []}
-    target.apply(str(routing.release), servers)
-    target.confirm(routing.live)
+    target.apply(str(routing.release), servers, live=routing.live)
     return {"restored": routing.ready()}
 
 
@@ -59,16 +58,13 @@ def newest(stack: Stack, hosts: list[StackHost]) -> Routing | None:
 
 def restore_slots(document: Mapping[str, Any]) -> dict[str, Any]:
     """Bring the application server named in the document to the live version, and the warm one beside it."""
-    stack, name = released(document), document["host"]
-    if stack is None:
-        return {"restored": []}
-    routing = newest(stack, stack.of("lb"))
-    if routing is None or routing.live is None:
+    name, (stack, live) = document["host"], released(document)
+    if live is None:
         return {"restored": []}
     host = next(host for host in stack.of("app") if host.name == name)
     fellows = [other for other in stack.of("app") if other.name != name]
     with Session(login(stack, host), PATIENT_SECONDS) as session:
-        done = [put(session, stack, fellows, version) for version in wanted(stack, fellows, routing.live)]
+        done = [put(session, stack, fellows, version) for version in wanted(stack, fellows, live)]
     return {"restored": done}
 
 
@@ -106,15 +102,14 @@ def fetch(stack: Stack, fellows: list[StackHost], version: Version) -> bytes:
     raise StageFailedError(f"no application server that can be reached has the artifact of {version.version}")
 
 
-def released(document: Mapping[str, Any]) -> Stack | None:
-    """Return the stack as the control host knows it, None if no release has begun yet. Raises SshError."""
+def released(document: Mapping[str, Any]) -> tuple[Stack, Version | None]:
+    """Return the stack as the control host knows it, and the live version, None before the first. Raises SshError."""
     control = document["control"]
     alone = Stack.parse({"name": "", "service": "", "hosts": [control], "deploy_key": document["deploy_key"]})
     with Session(login(alone, alone.hosts[0]), PATIENT_SECONDS) as session:
-        if not Journal(session).read()["releases"]:
-            return None
-        hosts = json.loads(session.get(HOSTS))
-    return Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]})
+        live = Version.parse(Journal(session).read()["live"])
+        hosts = json.loads(session.get(HOSTS)) if live else [control]
+    return Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]}), live
 
 
 ACTIONS = {"routing": restore_routing, "slots": restore_slots}

@@ -6,6 +6,7 @@ The stage's work is done by a thread; the main thread waits for it, for the dead
 
 from __future__ import annotations
 
+import copy
 import queue
 import time
 from collections.abc import Callable, Mapping
@@ -70,6 +71,14 @@ def state_for(error: StageError) -> State:
 
 
 def beat(work: Work, endings: queue.Queue[Ending]) -> None:
+    """Be the stage's heartbeat; without one the stage must not go on, whatever has ended it."""
+    try:
+        keep_alive(work, endings)
+    except Exception as error:  # a mistake of ours: nobody would hear an abort any more
+        stop(work, endings, f"the heartbeat has ended: {type(error).__name__}: {error}")
+
+
+def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
     """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
     heard = time.monotonic()
     while not work.stopped.wait(0 if work.token else BEAT_SECONDS):
@@ -118,11 +127,14 @@ def stop(work: Work, endings: queue.Queue[Ending], reason: str) -> None:
 def take_back(work: Work) -> None:
     """Undo a failed shift at once, before anything else is started; the rollback stage looks after the rest.
 
-    In a later turn than the stage's own, so that a change which is still on its way is refused.
+    In a later turn than the stage's own, so that a change which is still on its way is refused, and so is what the
+    stage's work sends before it has noticed that it is stopped.
     """
-    balancers = work.load_balancers
+    balancers = copy.copy(work.load_balancers)
     balancers.turn += 1
     try:
         work.figures["taken_back"] = sorted(balancers.revert())
     except StageError as error:
         work.figures["not_taken_back"] = str(error)
+    except Exception as error:  # a mistake of ours must not keep the verdict from the rollback
+        work.figures["not_taken_back"] = f"{type(error).__name__}: {error}"

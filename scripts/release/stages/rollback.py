@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from scripts.release.app_servers import show
 from scripts.release.documents import listed
 from scripts.release.errors import HeldError, StageError, StageFailedError
 from scripts.release.load_balancers import Routing, states
@@ -77,15 +78,16 @@ def clear_away(work: Work) -> None:
     new = release.new(release.sites)
     work.figures["cut_off"] = balancers.wait_until_idle(new, IDLE_SECONDS)
     balancers.apply(release.id, states(new, "maint", None))
-    answers = work.app_servers.on_sites(release.sites, partial(stop, slot=release.slot))
+    answers = work.app_servers.on_sites(release.sites, partial(stop, slot=release.slot, sha256=release.sha256))
     wrong = {site: str(answer) for site, answer in answers.items() if isinstance(answer, StageFailedError)}
     if wrong:
         work.figures["not_stopped"] = wrong
 
 
-def stop(session: Session, slot: str) -> None:
-    """Stop a slot gracefully."""
-    session.run(["evenkeel-slot", "stop", slot], timeout=60)
+def stop(session: Session, slot: str, sha256: str) -> None:
+    """Stop a slot gracefully, if it holds the release's version: an older one may still be warm in it."""
+    if show(session)[slot].sha256 == sha256:
+        session.run(["evenkeel-slot", "stop", slot], timeout=60)
 
 
 def first_installation(work: Work) -> str:
@@ -93,5 +95,5 @@ def first_installation(work: Work) -> str:
     release, balancers = work.told.release, work.load_balancers
     balancers.apply(release.id, states(release.new(release.sites), "maint", None))
     balancers.confirm(None)
-    work.app_servers.on_sites(release.sites, partial(stop, slot=release.slot))
+    work.app_servers.on_sites(release.sites, partial(stop, slot=release.slot, sha256=release.sha256))
     return "nothing served before this first installation, and nothing does now"
