@@ -40,6 +40,8 @@ def supervise(work: Work, action: Action) -> Verdict:
     work.stopped.set()
     if state is State.FAILED and work.stage.kind is Kind.SHIFT:
         take_back(work)
+    if state is State.FAILED and work.stage.kind is Kind.PREFLIGHT and not work.token:
+        state = State.REFUSED  # without the lock nothing was touched, and nothing may be
     return Verdict(work.stage.name, state, reason, dict(work.figures), time.monotonic() - began, now())
 
 

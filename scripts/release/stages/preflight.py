@@ -16,26 +16,27 @@ from components.window import parse_window
 from scripts.release.app_servers import Slot
 from scripts.release.documents import Release, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
-from scripts.release.journal import JournalRefused
-from scripts.release.load_balancers import Routing, states
+from scripts.release.journal import JournalError, JournalRefused
+from scripts.release.load_balancers import Routing, capacity, states
 from scripts.release.remote_journal import LEASE_SECONDS
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
 RESERVE_MB = 32  # what an application server needs beside its two slots
 POLL_SECONDS = 3.0
+UP_SECONDS = 5.0
 
 
 def act(work: Work) -> str:
     """Take the lock and check everything; raises RefusedError with the sentence that says why not."""
     release = work.told.release
     try:
-        check_window(release)
+        check_window(work)
         sizes = check_artifact(release)
         take_lock(work)
         begin(work)
         check_hosts(work, sizes)
-    except (RefusedError, SshError) as error:
+    except (RefusedError, SshError, JournalError) as error:
         give_back(work)
         raise RefusedError(str(error)) from error
     except StageError as error:
@@ -45,10 +46,14 @@ def act(work: Work) -> str:
     return f"{came_from}{release.version} into slot {release.slot}, lock {work.token}"
 
 
-def check_window(release: Release) -> None:
-    """Refuse outside the release window; a way back is always open."""
+def check_window(work: Work) -> None:
+    """Refuse to begin outside the release window; a way back is always open, and what has begun may end."""
+    release = work.told.release
     window = parse_window(release.plan.get("window", ""))
-    if window and not release.is_revert and not window.contains(datetime.now(UTC)):
+    if not window or release.is_revert or window.contains(datetime.now(UTC)):
+        return
+    current = work.journal.open.read()["current"]
+    if not current or current["id"] != release.id:
         raise RefusedError(f"releases may start only in the window {release.plan['window']}; wait, or change `window`")
 
 
@@ -133,9 +138,15 @@ def recover(work: Work, routings: dict[str, Routing]) -> None:
     astray = sorted({name for routing in routings.values() for name in routing.ready() if is_new(name, release)})
     if not astray:
         return
-    work.say(f"an earlier release left users on {listed(astray)}: taking them back to {release.previous.version}")
     old = release.old(release.sites)
-    work.load_balancers.apply(release.id, states(old, "ready"))
+    missing = work.load_balancers.wait_until_up(old, UP_SECONDS)
+    if len(old) - len(missing) < capacity(routings):
+        raise RefusedError(
+            f"an earlier release left users on {listed(astray)}, and of {release.previous.version}, to which they would"
+            f" go back, {listed(missing)} is down; start it, then `pulumi up` again"
+        )
+    work.say(f"an earlier release left users on {listed(astray)}: taking them back to {release.previous.version}")
+    work.load_balancers.apply(release.id, states([name for name in old if name not in missing], "ready"))
     work.load_balancers.apply(release.id, states(astray, "drain"))
     work.figures["recovered"] = astray
 
@@ -169,5 +180,5 @@ def give_back(work: Work) -> None:
         if work.figures.get("begun"):
             work.journal.open.finish(work.told.release.id, "failed", "refused by preflight", None)
         work.journal.open.release(work.token)
-    except (SshError, JournalRefused):
+    except (SshError, JournalError):
         return  # the lease ends by itself

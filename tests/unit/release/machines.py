@@ -43,6 +43,7 @@ QUICK = {
     "scripts.release.supervisor.LEASE_SECONDS": 0.5,
     "scripts.release.stages.preflight.POLL_SECONDS": 0.03,
     "scripts.release.stages.preflight.LEASE_SECONDS": 0.3,
+    "scripts.release.stages.preflight.UP_SECONDS": 0.0,
     "scripts.release.stages.install.DRAIN_SECONDS": 0.0,
     "scripts.release.stages.install.CHECK_SECONDS": 0.0,
     "scripts.release.stages.gate.LOOK_SECONDS": 0.02,
