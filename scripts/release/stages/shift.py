@@ -23,11 +23,15 @@ def act(work: Work) -> str:
     seconds = int(release.plan["deadman_seconds"])
     work.figures["armed"] = True
     work.check()
-    if release.plan["strategy"] == "canary" and work.stage.group == 1 and release.previous and not release.is_revert:
-        walk(work, release.new(work.group))
-    work.measure(balancers.apply(release.id, states(new, "ready"), deadman_seconds=seconds))
-    work.check()
     old = old_of(work, done)
+    opened = new
+    if is_canary(work) and old:
+        walk(work, release.new(work.group))
+        # The old ones that stay have had less of the traffic than their part.
+        opened = [*new, *(name for name in work.told.figure("routing_before", []) if name not in old)]
+    work.check()
+    work.measure(balancers.apply(release.id, states(opened, "ready"), deadman_seconds=seconds))
+    work.check()
     if old:
         work.measure(balancers.apply(release.id, states(old, "drain"), deadman_seconds=seconds))
     work.require_capacity()
@@ -36,9 +40,20 @@ def act(work: Work) -> str:
 
 
 def old_of(work: Work, done: list[str]) -> list[str]:
-    """Return the old instances that users leave now: of the sites that are done, or, with halves, of all."""
+    """Return the old instances that users leave now: of the sites that are done, or, with halves, of all.
+
+    There are none where the slot that serves is put right: the new instances are the old ones.
+    """
     release = work.told.release
+    if release.previous and release.previous.slot == release.slot:
+        return []
     return release.old(release.sites if release.plan["strategy"] == "halves" else done)
+
+
+def is_canary(work: Work) -> bool:
+    """Tell whether users come in steps: in the first group, and never on the way back."""
+    release = work.told.release
+    return release.plan["strategy"] == "canary" and work.stage.group == 1 and not release.is_revert
 
 
 def check_all_agree(work: Work, new: list[str]) -> None:

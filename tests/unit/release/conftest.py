@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from tests.unit.release.machines import Machines, build
 
 
 @pytest.fixture
-def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
     """Four sites on which nothing was ever released."""
-    return build(tmp_path, monkeypatch)
+    machines = build(tmp_path, monkeypatch)
+    yield machines
+    machines.end()
 
 
 @pytest.fixture

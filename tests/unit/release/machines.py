@@ -36,6 +36,7 @@ import evenkeel_routing
 
 SLOTS = ("blue", "green")
 SITES = ("a", "b", "c", "d")
+ONE = RLock()  # the host tools' modules are global: one load balancer at a time
 VERDICT_KEYS = {"stage", "state", "ok", "reason", "figures", "seconds", "at"}
 # Nothing here is slow, so nothing needs to wait as long as it does for machines.
 QUICK = {
@@ -105,7 +106,6 @@ class Machines:
     after: Callable[[str, str], None] = lambda host, verb: None  # called when a command is done
 
     def __post_init__(self) -> None:
-        self.lock = RLock()
         self.slots = {site: {name: Slot() for name in SLOTS} for site in self.sites}
         self.balancers = {f"lb-{site}": Balancer(self, self.folder / f"lb-{site}") for site in self.sites}
         self.journal = Store(self.folder / "journal.sqlite", lambda: time.time() + self.now)
@@ -158,6 +158,12 @@ class Machines:
         told = [order for name, verb, order in self.orders if name == balancer and verb == "apply"]
         return [{server: facts["state"] for server, facts in order["servers"].items()} for order in told]
 
+    def end(self) -> None:
+        """Let nothing that a stage left behind reach these machines any more."""
+        for waiting in self.hangs.values():
+            waiting.set()
+        self.away |= {host["name"] for host in self.stack()["hosts"]}
+
     def signal(self, kind: str, reason: str = "because") -> None:
         """Say something to the release in progress, as `evenkeel abort` does."""
         self.journal.signal({"kind": kind, "who": "eve@desk", "reason": reason})
@@ -166,7 +172,7 @@ class Machines:
 
     def at(self, balancer: str) -> Any:
         """Let the host's modules be those of one load balancer."""
-        return Here(self, self.balancers[balancer])
+        return Here(self.balancers[balancer])
 
     def order(self, balancer: str, verb: str, document: dict[str, Any]) -> dict[str, Any]:
         """Give a load balancer an order; raises evenkeel_haproxy.RefusedError."""
@@ -345,18 +351,18 @@ class Run:
 class Here:
     """While it is open, the host's modules are one load balancer's; one at a time, as they are global."""
 
-    def __init__(self, machines: Machines, balancer: Balancer) -> None:
-        self.machines, self.balancer = machines, balancer
+    def __init__(self, balancer: Balancer) -> None:
+        self.balancer = balancer
 
     def __enter__(self) -> None:
-        self.machines.lock.acquire()
+        ONE.acquire()
         self.balancer.folder.mkdir(exist_ok=True)
         self.before = evenkeel_haproxy.FOLDER, evenkeel_haproxy.ask
         evenkeel_haproxy.FOLDER, evenkeel_haproxy.ask = str(self.balancer.folder), self.balancer.ask
 
     def __exit__(self, *_: object) -> None:
         evenkeel_haproxy.FOLDER, evenkeel_haproxy.ask = self.before
-        self.machines.lock.release()
+        ONE.release()
 
 
 def session_to(machines: Machines) -> type[Session]:
