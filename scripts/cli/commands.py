@@ -16,20 +16,20 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.text import Text
+from rich.console import Console
 
 from scripts.cli import follow, releases, undo
+from scripts.cli import watch as watching
 from scripts.cli.facts import Report, ask_host, gather
-from scripts.cli.judgement import SERVICES, Problem, judge
+from scripts.cli.judgement import SERVICES, judge
+from scripts.cli.release_table import release_lines
 from scripts.cli.summary import summary as closing_table
 from scripts.cli.table import host_table, verdict_lines
 from scripts.cli.terminal import become, log_command, on_terminal, ssh_arguments
+from scripts.cli.view import Problem, View
 from scripts.inventory import ROOT, Host, Inventory, InventoryError, load
 from scripts.ssh import SshError
 
-WATCH_SECONDS = 2.0
 START_SECONDS = 180.0
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -79,14 +79,16 @@ def status(
 ) -> None:
     """Show hosts, services, slots, versions and health; exit 1 when something is wrong."""
     console = wide_console()
+    inventory, reports, problems = look(stack, refresh)
     if watch and not as_json:
-        raise typer.Exit(watch_stack(console, stack, refresh))
-    inventory, reports, problems = look(console, stack, refresh)
+        raise typer.Exit(exit_status(watching.watch(console, inventory, reports, lambda: load(stack))))
     if as_json:
         print(json.dumps(as_document(inventory, reports, problems), indent=1))
     else:
         console.print(host_table(inventory, reports, console.width))
         console.print()
+        for sentence in release_lines(View(inventory, reports)):
+            console.print(sentence, highlight=False, soft_wrap=True)
         for sentence in verdict_lines(inventory, reports, problems):
             console.print(sentence, highlight=False, soft_wrap=True)
     raise typer.Exit(exit_status(problems))
@@ -96,7 +98,7 @@ def status(
 def summary(stack: StackOption = None, refresh: RefreshOption = False) -> None:
     """Show hosts, addresses, live version and URL, and what to try next (the end of `make up`)."""
     console = wide_console()
-    inventory, reports, _ = look(console, stack, refresh)
+    inventory, reports, _ = look(stack, refresh)
     console.print(closing_table(inventory, reports), highlight=False, soft_wrap=True)
 
 
@@ -163,7 +165,7 @@ undo.register(app)
 # --- parts --------------------------------------------------------------------------------------------------------
 
 
-def look(console: Console, stack: str | None, refresh: bool) -> tuple[Inventory, tuple[Report, ...], list[Problem]]:
+def look(stack: str | None, refresh: bool) -> tuple[Inventory, tuple[Report, ...], list[Problem]]:
     """Read the inventory, ask every host, judge. Says on a terminal what it waits for."""
     errors = Console(stderr=True)
     with errors.status("asking Pulumi for the stack's hosts"):
@@ -171,31 +173,6 @@ def look(console: Console, stack: str | None, refresh: bool) -> tuple[Inventory,
     with errors.status(f"asking {len(inventory.hosts)} hosts of stack {inventory.stack}"):
         reports = gather(inventory)
     return inventory, reports, judge(inventory, reports)
-
-
-def watch_stack(console: Console, stack: str | None, refresh: bool) -> int:
-    """Draw the table again and again until Ctrl-C; the exit status is that of the last state."""
-    inventory, reports, problems = look(console, stack, refresh)
-    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-        try:
-            while True:
-                live.update(screenful(inventory, reports, problems, console.width), refresh=True)
-                time.sleep(WATCH_SECONDS)
-                inventory = load(stack)
-                reports = gather(inventory)
-                problems = judge(inventory, reports)
-        except KeyboardInterrupt:
-            return exit_status(problems)
-
-
-def screenful(
-    inventory: Inventory, reports: Sequence[Report], problems: Sequence[Problem], width: int
-) -> RenderableType:
-    """What --watch shows."""
-    slowest = max((report.seconds for report in reports), default=0.0)
-    heading = f"stack {inventory.stack} at {time.strftime('%H:%M:%S')}, slowest host {slowest:.1f} s; Ctrl-C ends"
-    sentences = [Text.from_markup(sentence) for sentence in verdict_lines(inventory, reports, problems)]
-    return Group(Text(heading, style="dim"), "", host_table(inventory, reports, width), "", *sentences)
 
 
 def as_document(inventory: Inventory, reports: Sequence[Report], problems: Sequence[Problem]) -> dict[str, Any]:
@@ -206,6 +183,7 @@ def as_document(inventory: Inventory, reports: Sequence[Report], problems: Seque
         "version": inventory.version,
         "url": inventory.url,
         "problems": [asdict(problem) for problem in problems],
+        "journal": View(inventory, reports).journal,
         "hosts": [
             {
                 "name": report.host.name,
@@ -216,6 +194,7 @@ def as_document(inventory: Inventory, reports: Sequence[Report], problems: Seque
                 "error": str(report.error) if report.error else None,
                 "seconds": report.seconds,
                 "facts": report.facts.raw if report.facts else None,
+                "traffic": report.traffic.raw if report.traffic else None,
             }
             for report in reports
         ],

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+from scripts.cli.traffic import Traffic, ask_traffic
 from scripts.inventory import Host, Inventory, Role
+from scripts.release.journal import Journal, JournalError
 from scripts.ssh import CommandError, DeadlineError, Login, Session, SshError, map_hosts
 
 FORMAT = 1
 ANSWER_SECONDS = 25.0
 CONNECT_SECONDS = 2.5
+Sessions = dict[Login, Session]  # connections that are kept between two looks
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class Report:
-    """One host and its facts, or why there are none. `seconds` is how long it took."""
+    """One host and its facts, or why there are none. `seconds` is how long it took.
+
+    A load balancer's `traffic` and the control host's `journal` come from tools of their own; `lacks` says why not.
+    """
 
     host: Host
     facts: Facts | None
     error: SshError | None
     seconds: float
+    traffic: Traffic | None = None
+    journal: Mapping[str, Any] | None = None
+    lacks: str = ""
 
     @property
     def reachable(self) -> bool:
@@ -133,32 +143,88 @@ class Report:
         return self.facts is not None or isinstance(self.error, CommandError | DeadlineError)
 
 
-def gather(inventory: Inventory) -> tuple[Report, ...]:
-    """Ask every host of the stack, all at the same time; in the inventory's order."""
+def gather(inventory: Inventory, sessions: Sessions | None = None) -> tuple[Report, ...]:
+    """Ask every host of the stack, all at the same time; in the inventory's order.
+
+    Connections are kept in `sessions`, if given, for the next time.
+    """
     hosts = {host.name: host for host in inventory.hosts}
 
     def ask(login: Login) -> Report:
-        return ask_host(hosts[login.name], login, inventory)
+        return ask_host(hosts[login.name], login, inventory, sessions)
 
     answers = map_hosts([inventory.login(host) for host in inventory.hosts], ask)
     return tuple(report for report in answers.values() if isinstance(report, Report))
 
 
-def ask_host(host: Host, login: Login, inventory: Inventory) -> Report:
+def ask_host(host: Host, login: Login, inventory: Inventory, sessions: Sessions | None = None) -> Report:
     """Ask one host; what goes wrong becomes part of the report."""
     command = ["evenkeel-facts"]
     if host.role is Role.NAME_SERVER:
         command += ["--zone", inventory.zone, "--name", inventory.service]
     begin = time.monotonic()
     facts, failure = None, None
+    more: dict[str, Any] = {}
     try:
-        with Session(login, CONNECT_SECONDS) as session:
+        with connected(login, sessions) as session:
             facts = parse(json.loads(session.run(command, timeout=ANSWER_SECONDS).stdout))
+            more = ask_more(host, session)
     except SshError as error:
         failure = error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         failure = SshError(host.name, f"evenkeel-facts prints something else than this version reads ({error!r})")
-    return Report(host, facts, failure, round(time.monotonic() - begin, 3))
+    return Report(host, facts, failure, round(time.monotonic() - begin, 3), **more)
+
+
+def look_again(inventory: Inventory, reports: Sequence[Report], sessions: Sessions) -> tuple[Report, ...]:
+    """The same reports with what changes by the second asked anew: the load balancers' traffic and the journal."""
+    known = {report.host.name: report for report in reports}
+
+    def ask(login: Login) -> Report:
+        report = known[login.name]
+        if report.facts is None or report.lacks:
+            return ask_host(report.host, login, inventory, sessions)
+        try:
+            with connected(login, sessions) as session:
+                return replace(report, **ask_more(report.host, session))
+        except SshError as error:
+            return replace(report, facts=None, error=error, traffic=None, journal=None)
+
+    chosen = [report.host for report in reports if report.host.role in (Role.LOAD_BALANCER, Role.CONTROL)]
+    answers = map_hosts([inventory.login(host) for host in chosen], ask)
+    return tuple(
+        answer if isinstance(answer := answers.get(report.host.name), Report) else report for report in reports
+    )
+
+
+@contextmanager
+def connected(login: Login, sessions: Sessions | None) -> Iterator[Session]:
+    """A connection to a host: a kept one if there is, and kept unless it fails."""
+    session = sessions.pop(login, None) if sessions is not None else None
+    session = session or Session(login, CONNECT_SECONDS)
+    try:
+        yield session
+    except BaseException:
+        session.close()
+        raise
+    if sessions is None:
+        session.close()
+    else:
+        sessions[login] = session
+
+
+def ask_more(host: Host, session: Session) -> dict[str, Any]:
+    """What a role's own tool says beside the facts, as a Report's fields."""
+    try:
+        if host.role is Role.LOAD_BALANCER:
+            return {"traffic": ask_traffic(session)}
+        if host.role is Role.CONTROL:
+            return {"journal": Journal(session, ANSWER_SECONDS).read()}
+    except (SshError, JournalError) as error:
+        return {"lacks": error.reason if isinstance(error, SshError) else str(error)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return {"lacks": f"it answers something else than this version reads ({error!r})"}
+    return {}
 
 
 def parse(raw: Mapping[str, Any]) -> Facts:

@@ -7,63 +7,16 @@ a host that does not answer (its node down, its slot without traffic) is not sai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-from scripts.cli.facts import Facts, Report, Server, Slot
+from scripts.cli import release_judgement
+from scripts.cli.facts import Report, Slot
+from scripts.cli.view import Problem, View
 from scripts.inventory import Host, Inventory, Role
 from scripts.ssh import DeadlineError, UnreachableError
 
 SERVICES = {Role.LOAD_BALANCER: ("haproxy",), Role.DATABASE: ("cassandra",), Role.NAME_SERVER: ("named",)}
 MEMORY_TIGHT = 0.95
 RING_CURRENT = 30.0  # seconds for which a view of the ring counts; the table shows older ones with their age
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong at `host` (or at the stack, ""), and what a person can do."""
-
-    host: str
-    text: str
-    remedy: str
-    grave: bool = True
-
-
-@dataclass(frozen=True)
-class View:
-    """The reports as the rules below read them."""
-
-    inventory: Inventory
-    reports: Sequence[Report]
-
-    def answering(self, role: Role) -> list[tuple[Host, Facts]]:
-        """The hosts of a role that gave facts."""
-        return [(r.host, r.facts) for r in self.reports if r.host.role is role and r.facts is not None]
-
-    def opinions(self, site: str, slot: str) -> dict[str, Server]:
-        """What each load balancer says of one slot: host name -> server."""
-        return {
-            host.name: server
-            for host, facts in self.answering(Role.LOAD_BALANCER)
-            for server in facts.servers
-            if (server.site, server.slot) == (site, slot)
-        }
-
-    def live_slots(self, site: str) -> dict[str, list[str]]:
-        """The slots of a site that take traffic: slot -> load balancers that send it there."""
-        senders = {
-            slot: [name for name, server in self.opinions(site, slot).items() if server.takes_traffic]
-            for slot in ("blue", "green")
-        }
-        return {slot: names for slot, names in senders.items() if names}
-
-    def live_versions(self) -> dict[str, list[str]]:
-        """The versions that take traffic: version -> sites."""
-        versions: dict[str, list[str]] = {}
-        for host, facts in self.answering(Role.APP_SERVER):
-            for slot in facts.slots:
-                if slot.slot in self.live_slots(host.site or ""):
-                    versions.setdefault(slot.version or slot.installed or "unknown", []).append(host.site or "")
-        return versions
 
 
 def judge(inventory: Inventory, reports: Sequence[Report]) -> list[Problem]:
@@ -76,6 +29,7 @@ def judge(inventory: Inventory, reports: Sequence[Report]) -> list[Problem]:
         judge_slots,
         judge_agreement,
         judge_versions,
+        *release_judgement.RULES,
         judge_database,
         judge_ring,
         judge_zones,
@@ -129,7 +83,7 @@ def judge_slots(view: View) -> Iterator[Problem]:
         return  # nobody to ask: said of the load balancers already
     for host, facts in view.answering(Role.APP_SERVER):
         live = view.live_slots(host.site or "")
-        if not live:
+        if not live and host.site not in view.left_out():
             yield Problem(
                 host.name, f"{host.name} takes no traffic: {no_traffic(view, host)}", f"evenkeel logs {host.name}"
             )
@@ -156,12 +110,14 @@ def slot_answers(slot: Slot) -> str:
 
 def judge_agreement(view: View) -> Iterator[Problem]:
     """All load balancers send to the same slots."""
-    balancers = [host.name for host, facts in view.answering(Role.LOAD_BALANCER) if facts.servers]
+    astray = release_judgement.astray(view)  # named with all that they do
+    known = {host.name for host, facts in view.answering(Role.LOAD_BALANCER) if facts.servers}
+    balancers = [name for name in known if name not in astray]
     for host, _ in view.answering(Role.APP_SERVER):
         for slot, senders in view.live_slots(host.site or "").items():
             opinions = view.opinions(host.site or "", slot)
-            for name in balancers:
-                if name not in senders:
+            for name in sorted(balancers):
+                if name not in senders and not set(senders) <= set(astray):
                     status = opinions[name].status if name in opinions else "not known there"
                     text = f"{name} does not send to {host.name} {slot} ({status}), other load balancers do"
                     yield Problem(name, text, f"evenkeel logs {name}")
@@ -169,6 +125,8 @@ def judge_agreement(view: View) -> Iterator[Problem]:
 
 def judge_versions(view: View) -> Iterator[Problem]:
     """One version is live, the one the stack wants."""
+    if release_judgement.is_running(view):
+        return  # it is on its way to the one
     versions = view.live_versions()
     said = "; ".join(f"{version} at {', '.join(sites)}" for version, sites in sorted(versions.items()))
     if len(versions) > 1:

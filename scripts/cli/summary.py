@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts.cli.facts import Report
-from scripts.cli.judgement import View
+from scripts.cli.view import View
 from scripts.inventory import Host, Inventory, Role
 
 

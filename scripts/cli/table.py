@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.cli.facts import Facts, Report, Slot
-from scripts.cli.judgement import SERVICES, Problem, View
+from scripts.cli.judgement import SERVICES
+from scripts.cli.view import Problem, View
 from scripts.inventory import Host, Inventory, Role
 
 WIDE = 110  # columns of a terminal from which on every column is shown

@@ -204,7 +204,7 @@ def unfit(
     needed = [site for site in reasons if site in serving]
     if needed or len(reasons) == len(sites):
         said = "; ".join(f"site {site}: {reasons[site]}" for site in needed or reasons)
-        raise RefusedError(f"{target.version} cannot take over ({said}); nothing was changed")
+        raise RefusedError(f"{target.version} cannot take over ({said}); nothing was changed, see `evenkeel status`")
     return reasons
 
 
