@@ -1,6 +1,7 @@
 """`python -m scripts.release VERB`: run by Pulumi, the inputs as JSON on standard input, a JSON result printed.
 
-stage NAME    one stage of a release; ends with status 0 and a verdict, whatever happened. Only `outcome` may fail.
+stage NAME    one stage of a release; ends in a verdict and with status 0, whatever happened; only preflight
+                  and outcome may fail
 identify      which release this update is; reads only
 routing       bring one load balancer to the routing that the others have
 slots         bring one application server to the versions that are live and warm
@@ -37,9 +38,12 @@ def main(arguments: list[str]) -> None:
 def run_stage(name: str, document: Mapping[str, Any]) -> int:
     """Run a stage, print its verdict, return the exit status."""
     verdict = skipped(name, document) or late("run").run(name, document)
-    status = 1 if name == "outcome" and not verdict["ok"] else 0
-    if status == 0:  # a failed outcome's last words are its sentences
+    # Preflight may fail because nothing has been touched yet: it is tried again by the next update.
+    status = 1 if name in ("preflight", "outcome") and not verdict["ok"] else 0
+    if status == 0:
         print(json.dumps(verdict, sort_keys=True), flush=True)
+    elif name == "preflight":  # an outcome has said its sentences by itself
+        print(f"preflight: {verdict['state']}: {verdict['reason']}. Nothing was touched.", file=sys.stderr)
     sys.stderr.flush()
     # The stage's threads may be stuck in what it waited for; the verdict is out, and they must not hold it back.
     os._exit(status)

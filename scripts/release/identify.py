@@ -1,6 +1,6 @@
 """Which release is this `pulumi up`? Read from the journal, before anything is decided; changes nothing.
 
-In progress towards the wanted version: the same release goes on. Live already: nothing changes, whatever was tried in
+In progress towards the wanted version, its lock not expired: the same release goes on. Live already: nothing changes, whatever was tried in
 between, and also when `evenkeel undo` brought it back. Otherwise a new one, with the next number, so that preview and
 update name it alike.
 """
@@ -56,7 +56,7 @@ def decide(known: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
     releases, current = known["releases"], known["current"]
     ours = [release for release in releases if is_ours(release)]
     going_on = current if current and is_ours(current) else None
-    if going_on and going_on["sha256"] == wanted.sha256:
+    if going_on and going_on["sha256"] == wanted.sha256 and is_fresh(known):
         return both(plain(going_on))
     live = Version.parse(known["live"])
     done = next((release for release in ours if release["state"] == "succeeded"), None)
@@ -72,6 +72,12 @@ def decide(known: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
 def is_ours(release: Mapping[str, Any]) -> bool:
     """Tell whether a release is one that Pulumi knows; `evenkeel undo` makes others, with stages of their own."""
     return bool(release.get("origin", "pulumi") == "pulumi")
+
+
+def is_fresh(known: Mapping[str, Any]) -> bool:
+    """Tell whether the release in progress was at work a moment ago; one that was left lying is begun anew."""
+    lock = known["lock"]
+    return lock is not None and bool(lock["expires"] > known["now"])
 
 
 def both(document: dict[str, Any]) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def act(work: Work) -> str:
         check_window(work)
         sizes = check_artifact(release)
         take_lock(work)
-        begin(work)
         check_hosts(work, sizes)
+        begin(work)  # last, so that a refused release leaves no record and the next one has its number
     except (RefusedError, SshError, JournalError) as error:
         give_back(work)
         raise RefusedError(str(error)) from error
@@ -108,7 +108,6 @@ def begin(work: Work) -> None:
         work.journal.open.begin(work.told.release.document, work.token)
     except JournalRefused as error:
         raise RefusedError(str(error)) from None
-    work.figures["begun"] = True
 
 
 def check_hosts(work: Work, needed_mb: int) -> None:
@@ -173,12 +172,10 @@ def check_memory(site: str, slots: dict[str, Slot], release: Release, needed_mb:
 
 
 def give_back(work: Work) -> None:
-    """Release the lock and end the record of a release that was refused."""
+    """Release the lock, where it was taken."""
     if not work.token:
         return
     try:
-        if work.figures.get("begun"):
-            work.journal.open.finish(work.told.release.id, "failed", "refused by preflight", None)
         work.journal.open.release(work.token)
     except (SshError, JournalError):
         return  # the lease ends by itself

@@ -80,7 +80,14 @@ def test_asking_again_names_the_same_release(world):
 def test_a_release_in_progress_towards_the_wanted_version_goes_on(world):
     world.up("1")
     killed = world.up("2", "killed")
+    world.lock()  # as a deployer does that was killed a moment ago, or still works
     assert world.identity("2") == {"stages": killed, "outcome": killed, "earlier": None}
+
+
+def test_a_release_that_was_left_lying_is_begun_anew(world):
+    world.up("1")
+    world.up("2", "killed")
+    assert ids(world.identity("2")) == ("r3-2-sha-2", "r3-2-sha-2")
 
 
 def test_what_is_live_already_is_no_change(world):

@@ -1,0 +1,193 @@
+"""A release moves users to another version without one of them noticing, and takes them back when it is bad."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.inventory import Role
+from tests.system.deployer import Deployment, again, configure, journal, release
+from tests.system.load import LoadTest
+from tests.system.running import RunningStack, make, pulumi
+
+pytestmark = pytest.mark.system
+
+RATE = 30
+FIRST = "1.0.0"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _first_version(stack: RunningStack) -> Iterator[None]:
+    """Begin with the first version serving, and leave it so."""
+    back_to_first()
+    yield
+    configure(strategy="", gate="", canaryBakeSeconds="", canaryMinRequests="")
+    back_to_first()
+
+
+def back_to_first() -> None:
+    """Have the first version serve."""
+    ended = release(FIRST)
+    assert ended.status == 0, ended.said[-3000:]
+
+
+def routing(stack: RunningStack) -> dict[str, list[str]]:
+    """Return the servers that users are sent to, by load balancer."""
+    found = {}
+    for host in stack.of(Role.LOAD_BALANCER):
+        servers = json.loads(stack.on(host.name, "evenkeel-traffic state").stdout)["servers"]
+        found[host.name] = sorted(name for name, facts in servers.items() if facts["state"] == "ready")
+    return found
+
+
+def serving(stack: RunningStack) -> set[str]:
+    """Return the versions that users get through every load balancer."""
+    return {
+        str(stack.ask("GET", "/version", host.address).headers["x-version"])
+        for host in stack.of(Role.LOAD_BALANCER)
+        for _ in range(4)
+    }
+
+
+def assert_one_version(stack: RunningStack, version: str) -> None:
+    """Every load balancer sends users to the same four instances, and all of them are this version."""
+    answers = list(routing(stack).values())
+    assert all(answer == answers[0] for answer in answers)
+    assert len(answers[0]) == 4
+    assert serving(stack) == {version}
+
+
+def test_a_good_version_takes_over_and_no_request_fails(stack: RunningStack) -> None:
+    with LoadTest(stack, rate=RATE) as test:
+        ended = release("2.0.0")
+    assert ended.status == 0, ended.said[-3000:]
+    assert test.report.failed == 0, test.report.reasons()
+    assert set(test.report.by_version) == {FIRST, "2.0.0"}
+    assert_one_version(stack, "2.0.0")
+    newest = journal(stack.inventory).history(1)[0]
+    capacities = [verdict["figures"].get("lowest_capacity", 4) for verdict in newest["stages"]]
+    assert set(capacities) == {4}
+    assert {verdict["state"] for verdict in newest["stages"]} == {"passed", "skipped"}
+
+
+def test_the_same_version_again_changes_nothing(stack: RunningStack) -> None:
+    ended = again()
+    assert ended.status == 0
+    assert "unchanged" in ended.said
+    assert "replaced" not in ended.said
+
+
+def test_a_preview_of_a_release_lists_its_stages_in_order_and_touches_nothing(stack: RunningStack) -> None:
+    before = routing(stack), journal(stack.inventory).read()["releases"]
+    configure(version="3.0.0")
+    make("preview")  # packs the artifact
+    done = pulumi("preview", "--json")
+    configure(version="2.0.0")
+    assert done.returncode == 0, done.stderr
+    steps = json.loads(done.stdout[done.stdout.index("{") :])["steps"]
+    stages = [
+        step["urn"].rpartition("::release-")[2] for step in steps if step["op"] != "same" and "release-" in step["urn"]
+    ]
+    assert list(dict.fromkeys(stages)) == [
+        *("preflight", "install-1", "smoke-1", "gate", "shift-1", "install-2", "smoke-2", "shift-2"),
+        *("settle", "rollback", "outcome"),
+    ]
+    assert (routing(stack), journal(stack.inventory).read()["releases"]) == before
+
+
+@pytest.mark.parametrize(
+    ("version", "stage", "reason"),
+    [("9.2.0", "smoke-1", "expected status 200, got 500"), ("9.5.0", "smoke-1", "")],
+)
+def test_a_broken_version_reaches_no_user(stack: RunningStack, version: str, stage: str, reason: str) -> None:
+    with LoadTest(stack, rate=RATE) as test:
+        ended = release(version)
+    assert ended.status != 0
+    assert f"{stage}: " in ended.last_words
+    assert reason in ended.last_words
+    assert "serving: 2.0.0" in ended.last_words
+    assert test.report.failed == 0, test.report.reasons()
+    assert set(test.report.by_version) == {"2.0.0"}
+    assert_one_version(stack, "2.0.0")
+
+
+def test_after_a_failed_release_the_old_version_set_again_is_no_change(stack: RunningStack) -> None:
+    configure(version="2.0.0")
+    ended = again()
+    assert ended.status == 0
+    assert "replaced" not in ended.said
+
+
+def test_a_canary_finds_errors_that_smoke_checks_miss(stack: RunningStack) -> None:
+    configure(strategy="canary", canaryBakeSeconds="20", canaryMinRequests="50")
+    with LoadTest(stack, rate=60) as test:
+        ended = release("9.4.0")
+    configure(strategy="", canaryBakeSeconds="", canaryMinRequests="")
+    assert ended.status != 0
+    assert "shift-1: canary at" in ended.last_words
+    # What failed is what the canary let through: errors of the new version and nothing else.
+    assert {failure.status for failure in test.report.failures} <= {500}
+    assert all(failure.versions == ["9.4.0"] for failure in test.report.failures)
+    assert test.report.failed < 30
+    assert_one_version(stack, "2.0.0")
+
+
+def test_two_updates_at_once_are_one_release(stack: RunningStack) -> None:
+    """The second is Pulumi's to refuse, by its own lock; a second clone meets the release's (test_release_lock)."""
+    configure(version="3.0.0")
+    with Deployment() as first:
+        first.wait_for_stage("install-1")
+        second = pulumi("up", "--yes", "--skip-preview")
+        ended = first.end()
+    assert second.returncode != 0
+    assert "lock" in second.stdout + second.stderr
+    assert ended.status == 0, ended.said[-3000:]
+    assert_one_version(stack, "3.0.0")
+
+
+def test_a_person_may_say_no_at_the_gate(stack: RunningStack) -> None:
+    configure(gate="person")
+
+    def say_no(deployment: Deployment) -> None:
+        deployment.wait_for("evenkeel confirm")
+        journal(stack.inventory).signal("reject", "tester@here", "not on a Friday")
+
+    ended = release("2.0.0", during=say_no)
+    configure(gate="")
+    assert ended.status != 0
+    assert "rejected by tester@here: not on a Friday" in ended.last_words
+    assert_one_version(stack, "3.0.0")
+
+
+@pytest.mark.parametrize("stage", ["install-1", "shift-2"])
+def test_an_abort_is_obeyed_at_once(stack: RunningStack, stage: str) -> None:
+    def abort(deployment: Deployment) -> None:
+        deployment.wait_for_stage(stage)
+        journal(stack.inventory).signal("abort", "tester@here", "changed my mind")
+
+    with LoadTest(stack, rate=RATE) as test:
+        ended = release("2.0.0", during=abort)
+    assert ended.status != 0
+    assert "aborted by tester@here: changed my mind" in ended.last_words
+    assert test.report.failed == 0, test.report.reasons()
+    assert_one_version(stack, "3.0.0")
+
+
+@pytest.mark.parametrize("stage", ["install-1", "shift-1", "install-2", "rollback"])
+def test_a_deployer_killed_at_a_stage_leaves_a_service_that_the_next_update_makes_whole(
+    stack: RunningStack, stage: str
+) -> None:
+    with LoadTest(stack, rate=RATE) as test:
+        configure(version="2.0.0" if stage != "rollback" else "9.2.0")
+        with Deployment() as deployment:
+            deployment.wait_for_stage(stage)
+            deployment.kill()
+        ended = again()
+    assert test.report.failed == 0, test.report.reasons()
+    expected = "2.0.0" if stage != "rollback" else "3.0.0"
+    assert (ended.status == 0) == (stage != "rollback"), ended.said[-3000:]
+    assert_one_version(stack, expected)
+    back = release("3.0.0")
+    assert back.status == 0, back.said[-3000:]
