@@ -1,8 +1,8 @@
 """Which release is this `pulumi up`? Read from the journal, before anything is decided; changes nothing.
 
-In progress towards the wanted version, its lock not expired: the same release goes on. Live already: nothing changes, whatever was tried in
-between, and also when `evenkeel undo` brought it back. Otherwise a new one, with the next number, so that preview and
-update name it alike.
+In progress towards the wanted version, and its lock not expired: the same release goes on. Live already: nothing
+changes, whatever was tried in between. Otherwise a new one, with the next number, so that preview and update name it
+alike.
 """
 
 from __future__ import annotations
