@@ -145,7 +145,6 @@ def test_two_versions_that_do_not_fit_are_refused_with_the_sum(machines: Machine
     assert reason == "both versions need 150 + 100 MiB, app-b has 280 MiB; raise sizes.app.memoryMb"
     known = machines.journal.read()
     assert (known["lock"], known["current"]) == (None, None)
-    assert known["releases"][0]["state"] == "failed"
 
 
 def test_two_versions_that_just_fit_are_let_in(machines: Machines, live: dict[str, str]) -> None:
