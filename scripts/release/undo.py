@@ -16,7 +16,7 @@ from typing import Any
 from components.stages import Kind, Stage, State, reason_to_skip
 from scripts.release.app_servers import AppServers, Slot
 from scripts.release.documents import Release, Stack, StageInput, Version, listed
-from scripts.release.errors import RefusedError, StageError, StageFailedError
+from scripts.release.errors import HeldError, RefusedError, StageError, StageFailedError
 from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing
 from scripts.release.run import record
@@ -229,7 +229,7 @@ def back(work: Work) -> str:
     work.load_balancers.force = True
     before = list(work.told.figure("routing_before") or [])
     if not before:
-        return f"users were not on another version before, and stay on {release.version}"
+        raise HeldError(f"users had been on {release.version} before, and stay there")
     routings = work.load_balancers.state()
     work.measure(routings)
     rollback.guard(work, before, routings)
