@@ -37,11 +37,11 @@ def act(work: Work) -> str:
 
 
 def guard(work: Work, old: list[str], routings: dict[str, Routing]) -> None:
-    """Raise HeldError unless the old instances are all up on every reachable load balancer, or nobody left them."""
+    """Raise HeldError unless as many old instances are up everywhere as served before, or nobody left them."""
     if all(set(old) <= set(routing.ready()) and not away(work, routing) for routing in routings.values()):
         return
     missing = work.load_balancers.wait_until_up(old, UP_SECONDS)
-    if not missing:
+    if not missing or len(old) - len(missing) >= int(work.told.figure("capacity_before", len(old))):
         return
     try:
         # The timers must not do later what the guard will not do now.
