@@ -34,6 +34,10 @@ def act(work: Work) -> str:
         work.say(line)
     if outcome.state != "succeeded":
         raise StageFailedError(outcome.reason)
+    if "not_recorded" in work.figures:
+        # The next release would start from what the journal says is live.
+        why = work.figures["not_recorded"]
+        raise StageFailedError(f"{outcome.reason}; but the journal could not be written ({why}): run `pulumi up` again")
     return outcome.reason
 
 
