@@ -19,6 +19,10 @@ from scripts.release.errors import StageError
 from scripts.ssh import SshError
 
 ROLES = (Role.LOAD_BALANCER, Role.APP_SERVER, Role.CONTROL, Role.TEST_RUNNER)
+INTERRUPTED = (
+    "evenkeel: interrupted: if users had begun to move, the load balancers' timers take them back within a minute; "
+    "see `evenkeel status`"
+)
 RELEASES = 200  # how far back a version counts as one that has served
 
 
@@ -71,7 +75,11 @@ def go(name: str | None, machines: Stack, version: str | None, yes: bool, wait: 
     if version is None and not yes:
         typer.confirm(f"Move all users from {chosen.live.version} back to {chosen.target.version}?", abort=True)
     document = way.compose(known, chosen, sites, wait)
-    ended = way.perform(machines, document)
+    try:
+        ended = way.perform(machines, document)
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        raise
     lines = [ended.reason] if ended.state == "refused" else ended.lines(document["id"])
     for line in lines:
         print(line if ended.state == "succeeded" else f"evenkeel: {line}", file=output(ended.state == "succeeded"))

@@ -95,6 +95,15 @@ def test_anything_but_a_whole_success_ends_with_1(world, state):
     assert result.exit_code == 1 and "serving: what serves. what to do" in result.stderr
 
 
+def test_interrupted_it_says_what_becomes_of_users(world, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(undo.way, "perform", interrupt)
+    result = invoke("--yes")
+    assert result.exit_code == 130 and "timers take them back within a minute" in result.stderr
+
+
 def test_without_the_control_host_it_says_which_way_is_left(world, monkeypatch, capsys):
     def away(*_):
         raise UnreachableError("control", "no SSH", "try `evenkeel start control`")
