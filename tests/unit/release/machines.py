@@ -11,6 +11,7 @@ import hashlib
 import json
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -327,6 +328,9 @@ class Run:
     def stage(self, name: str) -> dict[str, Any]:
         """Run one stage as `python -m scripts.release stage NAME` does."""
         verdict = skipped(name, self.input()) or run(name, self.input())
+        for thread in threading.enumerate():
+            if thread.name.endswith("(beat)"):
+                thread.join(10)  # the stage's process is gone when it has spoken, and so is its heartbeat
         assert set(verdict) == VERDICT_KEYS
         json.dumps(verdict)
         self.verdicts.append(verdict)
