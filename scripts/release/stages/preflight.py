@@ -130,29 +130,28 @@ def check_hosts(work: Work, needed_mb: int) -> None:
 
 
 def recover(work: Work, routings: dict[str, Routing]) -> None:
-    """Take users off the slot that is to be installed into, where a killed release left them there."""
+    """Take users to the live version where a killed release, or a load balancer's absence, left them elsewhere."""
     release = work.told.release
-    if not release.previous or release.previous.slot == release.slot:
+    if not release.previous:
         return
-    astray = sorted({name for routing in routings.values() for name in routing.ready() if is_new(name, release)})
+    # What is in maintenance was never opened, such as a site that an earlier release left out.
+    known = {
+        name for routing in routings.values() for name, server in routing.servers.items() if server.state != "maint"
+    }
+    live = [name for name in release.old(release.sites) if name in known]
+    astray = sorted({name for routing in routings.values() for name in routing.ready()} - set(live))
     if not astray:
         return
-    old = release.old(release.sites)
-    missing = work.load_balancers.wait_until_up(old, UP_SECONDS)
-    if len(old) - len(missing) < capacity(routings):
+    missing = work.load_balancers.wait_until_up(live, UP_SECONDS)
+    if len(live) - len(missing) < capacity(routings):
         raise RefusedError(
             f"an earlier release left users on {listed(astray)}, and of {release.previous.version}, to which they would"
-            f" go back, {listed(missing)} is down; start it, then `pulumi up` again"
+            f" go back, {listed(missing) or 'every instance'} is down; start it, then `pulumi up` again"
         )
-    work.say(f"an earlier release left users on {listed(astray)}: taking them back to {release.previous.version}")
-    work.load_balancers.apply(release.id, states([name for name in old if name not in missing], "ready"))
+    work.say(f"users are on {listed(astray)} since an earlier release: taking them back to {release.previous.version}")
+    work.load_balancers.apply(release.id, states([name for name in live if name not in missing], "ready"))
     work.load_balancers.apply(release.id, states(astray, "drain"))
     work.figures["recovered"] = astray
-
-
-def is_new(name: str, release: Release) -> bool:
-    """Tell whether a server is an instance in the release's slot."""
-    return name.endswith(f"-{release.slot}")
 
 
 def serving(release: Release, routings: dict[str, Routing]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import sqlite3
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from scripts.journal.schema import connect
 from scripts.journal.store import VERBS, MisuseError, Refused, Store
 from scripts.release.run import run
 from scripts.release.skip import skipped
@@ -413,4 +415,12 @@ def build(folder: Path, monkeypatch: pytest.MonkeyPatch, sites: Sequence[str] = 
     monkeypatch.setattr(evenkeel_routing, "WAIT_SECONDS", 0.0)
     monkeypatch.setattr(evenkeel_deadman, "run", lambda: None)
     monkeypatch.setattr(evenkeel_haproxy.os, "fsync", lambda _: None)
+    monkeypatch.setattr("scripts.journal.store.connect", forgetful)
     return machines
+
+
+def forgetful(path: Path) -> sqlite3.Connection:
+    """Open a journal that need not survive a power cut."""
+    connection = connect(path)
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection

@@ -221,6 +221,19 @@ def test_users_that_a_killed_release_left_on_the_slot_are_taken_back_first(
     assert second == {"a-green": "drain", "b-green": "drain"}
 
 
+def test_a_site_that_was_left_out_is_not_opened_when_users_are_taken_back(
+    machines: Machines, live: dict[str, str]
+) -> None:
+    for balancer in machines.balancers.values():
+        balancer.states["d-blue"] = "maint"
+    for name in machines.balancers:
+        machines.order(
+            name, "apply", {"token": 0, "turn": 1, "release": "r0", "servers": {"d-blue": {"state": "maint"}}}
+        )
+    assert astray(machines).to("preflight")["state"] == "passed"
+    assert machines.everywhere() == ["a-blue", "b-blue", "c-blue"]
+
+
 def test_users_are_not_taken_back_to_an_old_version_that_is_down(machines: Machines, live: dict[str, str]) -> None:
     run = astray(machines)
     machines.down |= {"a-blue", "b-blue"}

@@ -187,6 +187,30 @@ def test_another_release_after_one_that_was_killed_ends_in_one_version(
     assert states == {"r2-2.0.0": "superseded", "r3-2.0.0": "succeeded"}
 
 
+def test_a_load_balancer_that_missed_a_release_is_brought_along_by_the_next(run: Run, machines: Machines) -> None:
+    run.before("settle")
+    machines.away.add("lb-c")
+    assert run.to("outcome")["state"] == "failed"
+    machines.expire("lb-c")
+    machines.away.clear()
+    assert (machines.ready("lb-a"), machines.ready("lb-c")) == (GREEN, BLUE)
+    live = {"version": "2.0.0", "sha256": run.document["sha256"], "slot": "green"}
+    again = machines.release(live, slot="green", id="r3-2.0.0", number=3)
+    assert again.to("outcome")["state"] == "passed", again.verdicts
+    assert machines.everywhere() == GREEN
+
+
+def test_a_site_that_was_left_out_is_brought_along_by_the_next_release(run: Run, machines: Machines) -> None:
+    machines.smoke["d"] = "it lists items: got 500"
+    assert run.to("outcome")["state"] == "failed"
+    assert machines.everywhere() == ["a-green", "b-green", "c-green"]
+    machines.smoke.clear()
+    live = {"version": "2.0.0", "sha256": run.document["sha256"], "slot": "green"}
+    again = machines.release(live, slot="green", id="r3-2.0.0", number=3)
+    assert again.to("outcome")["state"] == "passed", again.verdicts
+    assert machines.everywhere() == GREEN
+
+
 def test_what_a_killed_deployer_sends_late_is_refused(run: Run, machines: Machines, live: dict[str, str]) -> None:
     killed_after(run, "gate")
     other = machines.release(live, id="r3-2.0.0", number=3)
