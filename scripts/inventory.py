@@ -156,10 +156,10 @@ def backend_url() -> str:
 def checkpoint_stamp(stack: str) -> str | None:
     """What changes with the stack's checkpoint: «absent» without one, None when the backend is not a directory."""
     backend = backend_url()
-    url = urlparse(backend)
-    if url.scheme != "file":
+    directory = backend_directory(backend)
+    if directory is None:
         return None
-    folder = Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi" / "stacks" / PROJECT
+    folder = directory / "stacks" / PROJECT
     for name in (f"{stack}.json", f"{stack}.json.gz"):
         with contextlib.suppress(OSError):
             status = (folder / name).stat()
@@ -167,11 +167,27 @@ def checkpoint_stamp(stack: str) -> str | None:
     return "absent"
 
 
+def is_updating(stack: str) -> bool:
+    """Whether an update of the stack runs, by its lock in the state directory.
+
+    Its checkpoint changes all the time, but the outputs only at its end: asking again and again would tell nothing new,
+    and a person who aborts a release should not have to wait for it.
+    """
+    folder = backend_directory(backend_url())
+    return folder is not None and any((folder / "locks" / "organization" / PROJECT / stack).glob("*.json"))
+
+
+def backend_directory(backend: str) -> Path | None:
+    """The directory of a local backend's state, None for any other."""
+    url = urlparse(backend)
+    return Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi" if url.scheme == "file" else None
+
+
 def read_kept(directory: Path, stamp: str) -> Inventory | None:
-    """The kept answer if it is whole and came from this checkpoint."""
+    """The kept answer if it is whole and came from this checkpoint, or from the one before the update that runs."""
     try:
         kept = json.loads((directory / "inventory.json").read_text("utf-8"))
-        if kept["stamp"] != stamp:
+        if kept["stamp"] != stamp and not (stamp and is_updating(directory.name)):
             return None
         outputs = kept["outputs"] | {"deploy_key": (directory / "deploy_key").read_text("utf-8")}
         return parse_outputs(outputs, directory.name, directory)

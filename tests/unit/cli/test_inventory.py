@@ -59,6 +59,19 @@ def test_pulumi_is_asked_once_until_the_checkpoint_changes(project):
     assert len(asked(project)) == 2
 
 
+def test_while_an_update_runs_the_copy_is_good_whatever_the_checkpoint_becomes(project):
+    inventory.load()
+    lock = project / ".evenkeel/state/.pulumi/locks/organization/evenkeel/dev/some.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("{}")
+    os.utime(project / ".evenkeel/state/.pulumi/stacks/evenkeel/dev.json", ns=(1, 1))
+    inventory.load()
+    assert len(asked(project)) == 1
+    lock.unlink()
+    inventory.load()
+    assert len(asked(project)) == 2
+
+
 def test_pulumi_is_asked_again_when_told_to(project):
     inventory.load()
     inventory.load(refresh=True)
