@@ -139,8 +139,16 @@ def perform(stack: Stack, document: Mapping[str, Any]) -> outcome.Outcome:
         if not reason_to_skip(stage, told.earlier):
             told = step(told, stage, action)
     ended = in_words(told, outcome.conclude(told))
-    outcome.record(Work(Stage(Kind.OUTCOME), told, int(told.figure("token", 0))), ended)
-    return ended
+    work = Work(Stage(Kind.OUTCOME), told, int(told.figure("token", 0)))
+    outcome.record(work, ended)
+    why = work.figures.get("not_recorded")
+    if not why or ended.state not in ("succeeded", "partial"):
+        return ended
+    # The next release would start from what the journal says is live.
+    advice = f"Before any `pulumi up`, `evenkeel undo {told.release.version}` again records it."
+    return replace(
+        ended, state="partial", reason=f"{ended.reason}; but the journal could not be written ({why})", advice=advice
+    )
 
 
 def step(told: StageInput, stage: Stage, action: Callable[[Work], str]) -> StageInput:

@@ -203,6 +203,22 @@ def test_an_abort_ends_with_users_where_they_were(world: World) -> None:
     assert world.machines.everywhere() == GREEN
 
 
+def test_an_undo_that_the_journal_does_not_know_of_is_no_success_and_is_recorded_by_another(world: World) -> None:
+    def lose_control(host: str, verb: str) -> None:
+        if verb == "confirm":
+            world.machines.away.add("control")
+
+    world.machines.after = lose_control
+    ended = world.undo()
+    assert (ended.state, world.machines.everywhere()) == ("partial", BLUE)
+    assert "the journal could not be written" in ended.reason and "`evenkeel undo 1.0.0` again" in ended.advice
+    world.machines.after = lambda host, verb: None
+    world.machines.away.clear()
+    world.machines.now = 60
+    assert world.undo().state == "succeeded"
+    assert world.known()["live"] == world.one.as_dict() and world.machines.everywhere() == BLUE
+
+
 def test_an_undo_that_was_killed_is_taken_back_by_the_timers_and_may_be_done_again(world: World) -> None:
     document = compose(world.known(), world.ways()[0], SITES, 0)
     told = undo.StageInput(undo.Release.parse(document), world.stack, ())
