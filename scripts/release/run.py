@@ -45,6 +45,8 @@ def already_ended(work: Work) -> dict[str, Any] | None:
     is_good = known["state"] == "succeeded" or work.stage.kind is not Kind.OUTCOME
     reason = f"{release} has ended already: {known['state']}"
     blank = plain(work.stage.name, State.SKIPPED if is_good else State.FAILED, reason)
+    if not blank["ok"]:
+        work.say(reason)
     return {key: recorded[key] for key in blank} if recorded else blank
 
 

@@ -29,9 +29,9 @@ class Outcome:
 def act(work: Work) -> str:
     """Conclude, record, let the lock go; raises StageFailedError for anything but a whole success."""
     outcome = conclude(work.told)
-    record(work, outcome)
     for line in outcome.lines(work.told.release.id):
-        work.say(line)
+        work.say(line)  # first: a control host that hangs must not keep it from the person who waits
+    record(work, outcome)
     if outcome.state != "succeeded":
         raise StageFailedError(outcome.reason)
     if "not_recorded" in work.figures:
@@ -72,7 +72,9 @@ def success(told: StageInput) -> Outcome:
     if missing:
         advice = "Put that right and run `pulumi up` again: it finishes the rest."
         return Outcome("partial", f"{release.version} serves, but {'; '.join(missing)}", serving, advice)
-    was = f"; {release.previous.version} stays warm, `evenkeel undo` is the way back" if release.previous else ""
+    was = ""
+    if release.previous and release.previous.slot != release.slot:
+        was = f"; {release.previous.version} stays warm, `evenkeel undo` is the way back"
     return Outcome("succeeded", f"{release.version} serves from every site{was}", serving, "")
 
 

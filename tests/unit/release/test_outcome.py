@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 import pytest
@@ -123,6 +124,17 @@ def test_a_success_that_the_journal_does_not_know_of_is_none(run: Run, machines:
     run.verdicts.pop()
     assert run.to("outcome")["state"] == "passed"
     assert machines.journal.read()["releases"][0]["state"] == "succeeded"
+
+
+def test_what_happened_is_said_though_the_control_host_hangs(
+    run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines.smoke["a"] = "it lists items: got 500"
+    run.to("rollback")
+    machines.hangs["control", "finish"] = Event()
+    monkeypatch.setattr("scripts.release.supervisor.deadline", lambda stage, plan: 1.0)
+    assert run.to("outcome")["reason"] == "not done after 1 s, its deadline"
+    assert "outcome: r2-2.0.0 rolled back: smoke-1: site a: it lists items: got 500\n" in capsys.readouterr().err
 
 
 def test_a_release_that_was_superseded_is_told_so_and_gives_nothing_back(run: Run, machines: Machines) -> None:

@@ -116,12 +116,15 @@ def test_a_stage_of_a_release_that_has_ended_changes_nothing_and_says_again_what
     assert run_stage("outcome", run.input())["state"] == "skipped"
 
 
-def test_the_outcome_of_a_release_that_ended_badly_fails_again(run: Run, machines: Machines) -> None:
+def test_the_outcome_of_a_release_that_ended_badly_fails_again_and_says_why(
+    run: Run, machines: Machines, capsys: pytest.CaptureFixture[str]
+) -> None:
     machines.smoke["a"] = "it lists items: got 500"
     run.to("outcome")
     verdict = run_stage("outcome", run.input())
     assert (verdict["state"], verdict["ok"]) == ("failed", False)
     assert verdict["reason"] == "r2-2.0.0 has ended already: rolled-back"
+    assert capsys.readouterr().err.endswith("outcome: r2-2.0.0 has ended already: rolled-back\n")
 
 
 def test_a_stage_of_a_release_that_another_has_superseded_does_nothing(run: Run, machines: Machines) -> None:
