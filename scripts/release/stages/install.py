@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.release.app_servers import install
 from scripts.release.artifact import read_checked
-from scripts.release.documents import listed
+from scripts.release.documents import Release, listed
 from scripts.release.errors import StageFailedError
 from scripts.release.load_balancers import states
 from scripts.release.work import Work
@@ -45,14 +45,19 @@ def free_half(work: Work) -> None:
     work.load_balancers.wait_until_idle(old, DRAIN_SECONDS)
 
 
+def versions_of(release: Release) -> dict[str, str]:
+    """Return which slot each version is in, for requests that name one."""
+    versions = {release.version: release.slot}
+    if release.previous:
+        versions[release.previous.version] = release.previous.slot
+    return versions
+
+
 def see_up(work: Work, sites: list[str]) -> None:
     """Wait until every load balancer sees the new instances up; they are checked whether or not users get them."""
     release, balancers = work.told.release, work.load_balancers
     new = release.new(sites)
-    versions = {release.version: release.slot}
-    if release.previous:
-        versions[release.previous.version] = release.previous.slot
-    work.measure(balancers.apply(release.id, {}, versions=versions))
+    work.measure(balancers.apply(release.id, {}, versions=versions_of(release)))
     missing = balancers.wait_until_up(new, CHECK_SECONDS)
     if missing:
         where = "; ".join(f"{name} from {listed(lbs)}" for name, lbs in missing.items())

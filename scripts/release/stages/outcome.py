@@ -65,7 +65,7 @@ def conclude(told: StageInput) -> Outcome:
 
 def success(told: StageInput) -> Outcome:
     """Return the outcome of a release that went through, perhaps not everywhere."""
-    release, left_out, lost = told.release, told.left_out, told.lost
+    release, left_out, lost = told.release, told.left_out, lost_at_last(told)
     missing = [f"site {site} is left out of the pool ({why})" for site, why in left_out.items()]
     missing += [f"{name} could not be reached ({why})" for name, why in lost.items()]
     serving = f"{release.version} from {listed([site for site in release.sites if site not in left_out])}"
@@ -76,6 +76,12 @@ def success(told: StageInput) -> Outcome:
     if release.previous and release.previous.slot != release.slot:
         was = f"; {release.previous.version} stays warm, `evenkeel undo` is the way back"
     return Outcome("succeeded", f"{release.version} serves from every site{was}", serving, "")
+
+
+def lost_at_last(told: StageInput) -> dict[str, str]:
+    """Return the load balancers that settle could not reach: one that was back by then has what it missed."""
+    settled = next((verdict for verdict in told.earlier if verdict["stage"] == Kind.SETTLE), None)
+    return dict(settled["figures"].get("unreachable", {})) if settled else told.lost
 
 
 def record(work: Work, outcome: Outcome) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
 from scripts.release.fleet import Fleet
-from scripts.release.load_balancers import Routing
+from scripts.release.load_balancers import Routing, states
+from scripts.release.stages.install import versions_of
+from scripts.release.stages.shift import old_of
 from scripts.release.work import Work
 from scripts.ssh import Session, SshError
 
 IDLE_SECONDS = 10.0
+UP_SECONDS = 5.0
 SERVING_SECONDS = "15"
 
 
@@ -17,20 +20,32 @@ def act(work: Work) -> str:
     """Verify, confirm, and tell what could not be reached."""
     release, balancers = work.told.release, work.load_balancers
     sites = [site for site in release.sites if site not in work.told.left_out]
-    routings = balancers.state()
+    new, old = release.new(sites), old_of(work, release.sites)
+    routings = bring_along(work, new, old, balancers.state())
     work.measure(routings)
-    require_only(release.new(sites), routings)
-    old = release.old(release.sites)
+    require_only(new, routings)
     if old:
         work.figures["still_on_old"] = balancers.wait_until_idle(old, IDLE_SECONDS)
     see_as_users(work)
     work.check()
     work.measure(balancers.confirm(release.target))
     work.figures["confirmed"] = True
-    lost = {**work.told.lost, **balancers.lost}
-    if lost:
-        work.figures["unreachable"] = lost
+    if balancers.lost:
+        work.figures["unreachable"] = dict(balancers.lost)
     return f"{release.version} serves from {listed(sites)}, confirmed on {listed(balancers.reachable)}"
+
+
+def bring_along(work: Work, new: list[str], old: list[str], routings: dict[str, Routing]) -> dict[str, Routing]:
+    """Give a load balancer that was away, and is back, what it has missed; return what all route then."""
+    release, balancers = work.told.release, work.load_balancers
+    back = sorted(set(work.told.lost) & set(routings))
+    if not back:
+        return routings
+    work.say(f"{listed(back)} can be reached again")
+    work.figures["back"] = back
+    balancers.wait_until_up(new, UP_SECONDS)
+    routings = balancers.apply(release.id, states(new, "ready"), versions=versions_of(release))
+    return balancers.apply(release.id, states(old, "drain")) if old else routings
 
 
 def require_only(new: list[str], routings: dict[str, Routing]) -> None:

@@ -53,6 +53,7 @@ QUICK = {
     "scripts.release.stages.gate.LOOK_SECONDS": 0.02,
     "scripts.release.stages.shift.UP_SECONDS": 0.0,
     "scripts.release.stages.settle.IDLE_SECONDS": 0.0,
+    "scripts.release.stages.settle.UP_SECONDS": 0.0,
     "scripts.release.stages.rollback.IDLE_SECONDS": 0.0,
     "scripts.release.stages.rollback.UP_SECONDS": 0.0,
     "scripts.release.canary.LOOK_SECONDS": 0.02,
@@ -346,7 +347,9 @@ class Run:
 
     def before(self, name: str) -> Run:
         """Run the stages that have not run, up to this one but without it."""
-        self.to(self.names[self.names.index(name) - 1])
+        place = self.names.index(name)
+        if place:
+            self.to(self.names[place - 1])
         return self
 
     def states(self) -> dict[str, str]:

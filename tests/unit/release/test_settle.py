@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.unit.release.machines import Machines, Run
+import pytest
+
+from tests.unit.release.machines import Machines, Run, evenkeel_routing
 
 BLUE = ["a-blue", "b-blue", "c-blue", "d-blue"]
 GREEN = ["a-green", "b-green", "c-green", "d-green"]
@@ -71,6 +73,23 @@ def test_a_load_balancer_that_is_away_is_named_to_the_end(machines: Machines, li
     outcome = run.to("outcome")
     assert outcome["state"] == "failed"
     assert outcome["reason"] == "2.0.0 serves, but lb-c could not be reached (no SSH: no answer within 3 s)"
+
+
+@pytest.mark.parametrize("stage", ["preflight", "install-1", "shift-1", "install-2", "shift-2"])
+def test_a_load_balancer_that_was_away_for_one_stage_is_brought_along(
+    machines: Machines, live: dict[str, str], stage: str
+) -> None:
+    run = machines.release(live).before(stage)
+    machines.away.add("lb-c")
+    assert run.stage(stage)["state"] == "passed"
+    machines.away.clear()
+    verdict = run.to("settle")
+    assert (verdict["state"], verdict["figures"].get("back")) == ("passed", ["lb-c"])
+    assert "unreachable" not in verdict["figures"]
+    assert run.to("outcome")["state"] == "passed"
+    assert machines.everywhere() == GREEN
+    with machines.at("lb-c"):
+        assert evenkeel_routing.routing()["versions"] == {"2.0.0": "green", "1.0.0": "blue"}
 
 
 def test_a_runner_that_is_away_is_told_and_no_reason_to_stop(machines: Machines, live: dict[str, str]) -> None:
