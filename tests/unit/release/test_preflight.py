@@ -55,7 +55,10 @@ def test_it_takes_the_lock_begins_and_says_what_it_found(machines: Machines, liv
     assert known["lock"]["purpose"].startswith("release r2-2.0.0, pid ")
 
 
-def test_a_live_holder_is_named_and_the_lock_stays_his(machines: Machines, live: dict[str, str]) -> None:
+def test_a_live_holder_is_named_at_once_and_the_lock_stays_his(
+    machines: Machines, live: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.release.stages.preflight.LEASE_SECONDS", 20.0)
     token = hold_lock(machines)
     alive = True
 
@@ -66,11 +69,13 @@ def test_a_live_holder_is_named_and_the_lock_stays_his(machines: Machines, live:
 
     thread = Thread(target=beats)
     thread.start()
+    began = time.monotonic()
     try:
         reason = refused(machines.release(live))
     finally:
         alive = False
         thread.join()
+    assert time.monotonic() - began < 10
     assert reason.startswith("the lock is held by root@other since ")
     assert "for release r1-1.5.0 (1.5.0), renewed " in reason
     assert reason.endswith("wait for it, or `evenkeel lock break --reason WHY`")
