@@ -47,7 +47,9 @@ class Release(pulumi.ComponentResource):
         self.args = args
         self.stack = stack_of(args.settings, args.hosts, args.deploy_key)
         sites = [site.name for site in args.settings.sites]
-        self.plan = args.settings.release.plan(sites, args.settings.sizes["app"].memory_mb)
+        self.plan = args.settings.release.plan(
+            sites, args.settings.sizes["app"].memory_mb, args.settings.load_balancer.ready_path
+        )
         self.identity = self._identify()
         self.stages: list[pulumi.Output[str]] = []
         before: list[pulumi.Resource] = list(args.after)

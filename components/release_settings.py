@@ -54,7 +54,7 @@ class ReleaseSettings:
     window: str
     notify: tuple[str, ...]
 
-    def plan(self, sites: Sequence[str], app_memory_mb: int) -> dict[str, Any]:
+    def plan(self, sites: Sequence[str], app_memory_mb: int, ready_path: str) -> dict[str, Any]:
         """Return the plan that a release is recorded with: groups of sites, in order, and how it goes about them."""
         return {
             "strategy": self.strategy,
@@ -67,6 +67,7 @@ class ReleaseSettings:
             "lock_wait_seconds": self.lock_wait_seconds,
             "window": self.window,
             "app_memory_mb": app_memory_mb,
+            "ready_path": ready_path,
         }
 
 
@@ -129,6 +130,8 @@ def read_notify(reader: Reader) -> tuple[str, ...]:
         parts = urlsplit(str(url))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise reader.refuse("notify", f"{url!r} is not an http or https URL")
+        if parts.username or parts.password:
+            raise reader.refuse("notify", f"the URL for {parts.hostname} has a user or password in it; leave them out")
     return tuple(str(url) for url in urls)
 
 

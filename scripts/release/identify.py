@@ -34,6 +34,11 @@ class Wanted:
     artifact: str
     plan: Mapping[str, Any]
 
+    @property
+    def sites(self) -> set[str]:
+        """The sites that the version is wanted on."""
+        return {site for group in self.plan["groups"] for site in group}
+
 
 def identify(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return {"stages": DOC, "outcome": DOC, "earlier": verdicts or None} for the stages' and the outcome's inputs.
@@ -60,13 +65,23 @@ def decide(known: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
         return both(plain(going_on))
     live = Version.parse(known["live"])
     done = next((release for release in ours if release["state"] == "succeeded"), None)
-    is_whole = not releases or next((r["state"] for r in releases if r["live"]), None) == "succeeded"
-    if not going_on and live and live.sha256 == wanted.sha256 and is_whole and done:
+    is_whole = next((r["state"] for r in releases if r["live"]), None) == "succeeded" and not is_astray(ours)
+    if done and live and live.sha256 == wanted.sha256 and is_whole and not going_on and sites_of(done) == wanted.sites:
         if ours[0]["id"] == done["id"]:
             return both(plain(done))
         return {"stages": plain(ours[0]), "outcome": plain(done), "earlier": verdicts_before_outcome(done)}
     number = max((release["number"] for release in releases), default=0) + 1
     return both(compose(number, wanted, live, is_way_back(releases, wanted)))
+
+
+def is_astray(ours: list[dict[str, Any]]) -> bool:
+    """Tell whether the last release may have left users elsewhere: then even the live version is released anew."""
+    return bool(ours) and ours[0]["state"] in ("held", "failed")
+
+
+def sites_of(release: Mapping[str, Any]) -> set[str]:
+    """Return the sites that a release was for; a site that is added is opened by a release to all of them."""
+    return {site for group in release["plan"]["groups"] for site in group}
 
 
 def is_ours(release: Mapping[str, Any]) -> bool:

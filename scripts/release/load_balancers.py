@@ -10,10 +10,11 @@ from typing import Any
 from scripts.release.documents import Stack, Version, listed
 from scripts.release.errors import FencedError, HeldError, RevertedError, StageFailedError
 from scripts.release.fleet import Fleet, ask
-from scripts.ssh import CommandError, Session, SshError
+from scripts.ssh import CommandError, Session, SshError, UnreachableError
 
 WEIGHT = 100
-FENCED, HELD, FIRED = 4, 5, 6  # evenkeel-traffic's exit statuses
+RESTART_SECONDS = 5.0
+FENCED, HELD, FIRED, AWAY = 4, 5, 6, 7  # evenkeel-traffic's exit statuses
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class LoadBalancers(Fleet):
         full = None if document is None else {**order, **document}
 
         def act(_: str, session: Session) -> Routing:
-            return Routing.parse(ask(session, command, full))
+            return Routing.parse(ask_patiently(session, command, full))
 
         answers = self.each(act)
         for name, answer in answers.items():
@@ -165,6 +166,20 @@ class LoadBalancers(Fleet):
         if not self.reachable:
             raise StageFailedError(f"no load balancer can be reached: {listed(self.hosts)}")
         return {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
+
+
+def ask_patiently(session: Session, command: list[str], document: Mapping[str, Any] | None) -> Any:
+    """Ask evenkeel-traffic; a HAProxy that is just restarted gets a moment, one that stays away is unreachable."""
+    end = time.monotonic() + RESTART_SECONDS
+    while True:
+        try:
+            return ask(session, command, document)
+        except CommandError as error:
+            if error.result.exit_status != AWAY:
+                raise
+            if time.monotonic() > end:
+                raise UnreachableError(session.login.name, "its HAProxy does not answer") from error
+        time.sleep(0.25)
 
 
 def raise_for(name: str, error: CommandError) -> None:

@@ -40,7 +40,7 @@ def restore_routing(document: Mapping[str, Any]) -> dict[str, Any]:
     before = target.state()[name]
     if before.fence >= routing.fence:
         return {"restored": []}
-    target.apply(str(routing.release), servers, live=routing.live)
+    target.apply(str(routing.release), servers, live=routing.live, versions=routing.remembered.get("versions"))
     return {"restored": routing.ready()}
 
 

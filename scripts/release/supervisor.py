@@ -22,6 +22,7 @@ from scripts.release.remote_journal import BEAT_SECONDS, LEASE_SECONDS
 from scripts.release.work import StoppedError, Work, is_protected
 from scripts.ssh import SshError
 
+SILENT = "journal_silent_seconds"
 Ending = tuple[State, str]
 Action = Callable[[Work], str]
 
@@ -82,17 +83,21 @@ def beat(work: Work, endings: queue.Queue[Ending]) -> None:
 
 def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
     """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
-    heard = time.monotonic()
+    heard = time.monotonic() - float(work.told.figure(SILENT, 0.0))
     while not work.stopped.wait(0 if work.token else BEAT_SECONDS):
         if not work.token:
             continue  # preflight, which has no lock yet
         try:
             listen(work, work.journal.beat(work.token, work.told.release.id, work.stage.name), endings)
             heard = time.monotonic()
+            if SILENT in work.figures or work.told.figure(SILENT):
+                work.figures[SILENT] = 0.0
         except JournalRefused as error:
             stop(work, endings, f"the lock is lost: {error}")
         except (SshError, JournalError) as error:
-            if time.monotonic() - heard > LEASE_SECONDS:
+            # Stages are short: the next one goes on counting from here.
+            work.figures[SILENT] = round(time.monotonic() - heard, 1)
+            if work.figures[SILENT] > LEASE_SECONDS:
                 stop(work, endings, f"{error}; without its journal and lock a release must not go on")
         renew(work, endings)
         if work.stopped.wait(BEAT_SECONDS):

@@ -20,7 +20,7 @@ from scripts.webhook.delivery import DeliveryError, compose, deliver
 from scripts.webhook.memory import Memory
 from scripts.webhook.signature import sign
 
-KINDS = ("started", "gate", "succeeded", "rolled-back", "failed", "held")
+KINDS = ("started", "gate", "succeeded", "partial", "rolled-back", "failed", "held")
 POLL_SECONDS = 1.0
 GIVE_UP_SECONDS = 3600.0
 FIRST_WAIT_SECONDS = 1.0

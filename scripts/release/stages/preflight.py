@@ -114,6 +114,7 @@ def check_hosts(work: Work, needed_mb: int) -> None:
     """Look at load balancers and application servers: who answers, what serves, is there room."""
     release = work.told.release
     routings = work.load_balancers.state()
+    check_journal(work, routings)
     recover(work, routings)
     routings = work.load_balancers.state()
     work.figures["capacity_before"] = work.measure(routings)
@@ -127,6 +128,16 @@ def check_hosts(work: Work, needed_mb: int) -> None:
         check_memory(site, answer, release, needed_mb)
     if release.previous and not work.figures["capacity_before"]:
         raise RefusedError("the old version does not serve, so there is nothing to fall back to; see `evenkeel status`")
+
+
+def check_journal(work: Work, routings: dict[str, Routing]) -> None:
+    """Refuse where the load balancers have heard more than the journal remembers: it was lost, or is an old copy."""
+    heard = max((routing.fence[0] for routing in routings.values()), default=0)
+    if heard > work.token:
+        raise RefusedError(
+            f"the load balancers have heard lock {heard}, but the journal gives out {work.token}: it was lost or is an"
+            " old copy; restore it as docs/operations.md says"
+        )
 
 
 def recover(work: Work, routings: dict[str, Routing]) -> None:

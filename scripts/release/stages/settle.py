@@ -61,11 +61,12 @@ def require_only(new: list[str], routings: dict[str, Routing]) -> None:
 def see_as_users(work: Work) -> None:
     """Ask the service by its name from the test runner; a runner that is away is reported and no reason to stop."""
     stack = work.told.stack
+    path = str(work.told.release.plan.get("ready_path", "/ready"))
     runner = Fleet(stack, stack.of("runner"))
     addresses = [host.address for host in stack.of("lb") if host.name not in work.load_balancers.lost]
     if len(addresses) < len(stack.of("lb")):
         return  # the name still leads to the lost load balancer too; the outcome tells of it
-    command = ["evenkeel-serving", SERVING_SECONDS, "/ready", stack.service, *addresses]
+    command = ["evenkeel-serving", SERVING_SECONDS, path, stack.service, *addresses]
 
     def ask(_: str, session: Session) -> str:
         return session.run(command, timeout=30).stdout

@@ -57,13 +57,13 @@ def test_every_key_is_declared(read: Callable[..., ReleaseSettings]) -> None:
 
 
 def test_the_plan_is_plain_data_with_all_that_stages_read(read: Callable[..., ReleaseSettings]) -> None:
-    plan = read(strategy="rolling", gate="person", canarySteps=[1, 90]).plan(["a", "b"], 512)
+    plan = read(strategy="rolling", gate="person", canarySteps=[1, 90]).plan(["a", "b"], 512, "/ready")
     assert json.loads(json.dumps(plan)) == plan
     assert (plan["groups"], plan["gate"], plan["app_memory_mb"]) == ([["a"], ["b"]], "person", 512)
     assert plan["canary"]["steps"] == [1, 90]
     assert set(plan) == {
         *("strategy", "groups", "gate", "gate_seconds", "bake_seconds", "canary", "deadman_seconds"),
-        *("lock_wait_seconds", "window", "app_memory_mb"),
+        *("lock_wait_seconds", "window", "app_memory_mb", "ready_path"),
     }
 
 
@@ -104,6 +104,7 @@ BAD = [
     ({"notify": ["ftp://a.example"]}, "notify: 'ftp://a.example' is not an http or https URL"),
     ({"notify": ["https:///path"]}, "notify: 'https:///path' is not an http or https URL"),
     ({"notify": [7]}, "notify: 7 is not an http or https URL"),
+    ({"notify": ["https://eve:secret@a.example/x"]}, "notify: the URL for a.example has a user or password in it"),
     ({"gate": None}, "gate: is missing; set it with `pulumi config set gate VALUE`"),
 ]
 

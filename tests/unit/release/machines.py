@@ -57,6 +57,7 @@ QUICK = {
     "scripts.release.stages.rollback.IDLE_SECONDS": 0.0,
     "scripts.release.stages.rollback.UP_SECONDS": 0.0,
     "scripts.release.canary.LOOK_SECONDS": 0.02,
+    "scripts.release.load_balancers.RESTART_SECONDS": 1.0,
     "scripts.release.remote_journal.LEASE_SECONDS": 20.0,
 }
 
@@ -84,8 +85,11 @@ class Balancer(FakeHaproxy):
         names = [f"{site}-{slot}" for site in machines.sites for slot in SLOTS]
         super().__init__(dict.fromkeys(names, "maint"))
         self.machines, self.folder = machines, folder
+        self.silent_until = 0.0  # on the monotonic clock: until then it does not answer
 
     def ask(self, command: str) -> str:
+        if time.monotonic() < self.silent_until:
+            raise evenkeel_haproxy.RefusedError("HAProxy does not answer; is it running?", evenkeel_haproxy.GONE)
         running = {f"{site}-{name}" for site, slots in self.machines.slots.items() for name in slots}
         stopped = {name for name in running if not self.machines.runs(name)}
         self.down = stopped | self.machines.down

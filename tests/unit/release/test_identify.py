@@ -227,3 +227,25 @@ def test_a_failed_undo_changes_nothing_for_pulumi(world):
     last = world.up("2")
     world.undo("failed")
     assert ids(world.identity("2")) == (last["id"], last["id"])
+
+
+@pytest.mark.parametrize("state", ["failed", "held"])
+def test_after_a_release_that_left_users_astray_even_the_live_version_is_released_anew(world, state):
+    world.up("1")
+    world.up("2", state)
+    told = world.identity("1")["stages"]
+    assert (told["number"], told["version"], told["slot"]) == (3, "1", "blue")
+
+
+def test_a_site_that_is_added_is_opened_by_a_release_of_the_live_version(world):
+    world.up("1")
+    more = PLAN | {"groups": [["a", "b"], ["c", "d", "e"]]}
+    told = decide(world.store.read(), Wanted("1", "sha-1", "artifacts/1.tar.gz", more))["stages"]
+    assert (told["number"], told["slot"], told["plan"]["groups"]) == (2, "blue", more["groups"])
+
+
+def test_the_same_sites_in_other_groups_are_no_reason_to_release(world):
+    done = world.up("1")
+    sites = [site for group in PLAN["groups"] for site in group]
+    rolling = PLAN | {"strategy": "rolling", "groups": [[site] for site in sites]}
+    assert decide(world.store.read(), Wanted("1", "sha-1", "artifacts/1.tar.gz", rolling))["stages"] == done

@@ -193,6 +193,15 @@ def test_a_journal_that_cannot_be_used_is_refused_and_not_rolled_back(
     assert run.states()["rollback"] == "skipped"
 
 
+def test_a_journal_that_has_forgotten_what_load_balancers_have_heard_is_refused(
+    machines: Machines, live: dict[str, str]
+) -> None:
+    machines.order("lb-b", "apply", {"token": 7, "turn": 1, "release": "r1", "servers": {}})
+    machines.orders.clear()
+    assert "have heard lock 7, but the journal gives out 1" in refused(machines.release(live))
+    assert lock(machines) is None
+
+
 def test_an_old_version_that_does_not_serve_is_nothing_to_fall_back_to(
     machines: Machines, live: dict[str, str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -132,6 +133,24 @@ def test_one_load_balancer_that_is_away_is_named_and_the_others_go_on(machines: 
     assert {name: machines.ready(name) for name in ("lb-a", "lb-b", "lb-c", "lb-d")} == {
         "lb-a": MIXED, "lb-b": MIXED, "lb-c": BLUE, "lb-d": MIXED,
     }  # fmt: skip
+
+
+def test_a_haproxy_that_restarts_meanwhile_is_waited_for(machines: Machines, live: dict[str, str]) -> None:
+    run = at_shift(machines, live)
+    machines.balancers["lb-c"].silent_until = time.monotonic() + 0.4
+    verdict = run.to("shift-1")
+    assert verdict["state"] == "passed"
+    assert "unreachable" not in verdict["figures"]
+    assert machines.everywhere() == MIXED
+
+
+def test_a_haproxy_that_is_gone_is_named_and_the_others_go_on(machines: Machines, live: dict[str, str]) -> None:
+    run = at_shift(machines, live)
+    machines.balancers["lb-c"].silent_until = time.monotonic() + 60
+    verdict = run.to("shift-1")
+    assert verdict["state"] == "passed"
+    assert verdict["figures"]["unreachable"] == {"lb-c": "its HAProxy does not answer"}
+    assert machines.ready("lb-a") == MIXED
 
 
 def test_a_load_balancer_that_comes_back_gets_what_it_missed(machines: Machines, live: dict[str, str]) -> None:

@@ -76,7 +76,7 @@ def kinds(receiver):
 def test_a_url_is_told_of_what_happens_from_now_on_in_order_and_signed(log, follow, receiver):
     one = receiver()
     follow(one)
-    for kind in ("started", "stage", "gate", "signal", "succeeded", "rolled-back", "failed", "held"):
+    for kind in ("started", "stage", "gate", "signal", "succeeded", "partial", "rolled-back", "failed", "held"):
         log.tell(kind, f"it is {kind}")
     wait(lambda: len(one.told) == len(KINDS))
     assert kinds(one) == list(KINDS)
