@@ -127,7 +127,10 @@ def read_notify(reader: Reader) -> tuple[str, ...]:
     """Return the URLs that are told about releases."""
     urls = reader.structure("notify", list, "a list of URLs such as [https://hooks.example.org/evenkeel]", [])
     for url in urls:
-        parts = urlsplit(str(url))
+        try:
+            parts = urlsplit(str(url))
+        except ValueError:  # such as a bracket that is never closed
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise reader.refuse("notify", f"{url!r} is not an http or https URL")
         if parts.username or parts.password:
@@ -140,6 +143,6 @@ def read_header(reader: Reader) -> str:
     value = reader.config.get("versionHeader") or ""
     if value in ("", "none"):
         return ""
-    if not HEADER.match(value):
+    if not HEADER.fullmatch(value):
         raise reader.refuse("versionHeader", f"{value!r} is not a header's name such as X-Evenkeel-Version, nor none")
     return value

@@ -39,7 +39,7 @@ def parse_window(text: str) -> Window | None:
     """Return the window that `text` describes, None for "" (always); raises WindowError."""
     if not text:
         return None
-    match = FORM.match(text)
+    match = FORM.fullmatch(text)
     if not match:
         raise WindowError(f"{text!r} is not DAYS HH:MM-HH:MM [ZONE] such as Mon-Thu 09:00-16:30 Europe/Berlin")
     try:
@@ -64,9 +64,9 @@ def parse_days(text: str) -> frozenset[int]:
     """Return days such as "Mon-Thu" or "Mon,Wed,Sat-Sun" as numbers, Monday 0."""
     found: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
+        first, dash, last = part.partition("-")
         try:
-            begin, end = DAYS.index(first), DAYS.index(last or first)
+            begin, end = DAYS.index(first), DAYS.index(last if dash else first)
         except ValueError:
             raise WindowError(f"{part!r} is not a day or a span of days of {', '.join(DAYS)}") from None
         found |= {(begin + offset) % 7 for offset in range((end - begin) % 7 + 1)}

@@ -38,12 +38,13 @@ def main(arguments: list[str]) -> None:
 def run_stage(name: str, document: Mapping[str, Any]) -> int:
     """Run a stage, print its verdict, return the exit status."""
     verdict = skipped(name, document) or late("run").run(name, document)
-    # Preflight may fail because nothing has been touched yet: it is tried again by the next update.
-    status = 1 if name in ("preflight", "outcome") and not verdict["ok"] else 0
+    # Preflight may fail as long as the release has not begun: the next update tries it again, under the same number.
+    may_fail = name == "outcome" or (name == "preflight" and not verdict["figures"].get("begun"))
+    status = 1 if may_fail and not verdict["ok"] else 0
     if status == 0:
         print(json.dumps(verdict, sort_keys=True), flush=True)
     elif name == "preflight":  # an outcome has said its sentences by itself
-        print(f"preflight: {verdict['state']}: {verdict['reason']}. Nothing was touched.", file=sys.stderr)
+        print(f"preflight: {verdict['state']}: {verdict['reason']}", file=sys.stderr)
     sys.stderr.flush()
     # The stage's threads may be stuck in what it waited for; the verdict is out, and they must not hold it back.
     os._exit(status)

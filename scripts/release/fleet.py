@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from scripts.release.documents import Stack, StackHost
-from scripts.ssh import Login, Session, SshError
+from scripts.ssh import Login, Session, SshError, UnreachableError
 
 Answer = TypeVar("Answer")
 CONNECT_SECONDS = 3.0
@@ -54,7 +54,17 @@ class Fleet:
             return {}
 
         def attempt(name: str) -> Answer | SshError:
+            with self._lock:
+                was_open = name in self._sessions
             try:
+                return action(name, self.session(name))
+            except UnreachableError as error:
+                self._sessions.pop(name, None)
+                if not was_open:
+                    return error
+            except SshError as error:
+                return error
+            try:  # a connection that was kept may have broken with nothing wrong at its other end
                 return action(name, self.session(name))
             except SshError as error:
                 return error

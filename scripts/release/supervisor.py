@@ -22,7 +22,7 @@ from scripts.release.remote_journal import BEAT_SECONDS, LEASE_SECONDS
 from scripts.release.work import StoppedError, Work, is_protected
 from scripts.ssh import SshError
 
-SILENT = "journal_silent_seconds"
+SILENT = "journal_silent_since"  # by the deployer's clock, which one update shares
 Ending = tuple[State, str]
 Action = Callable[[Work], str]
 
@@ -83,21 +83,21 @@ def beat(work: Work, endings: queue.Queue[Ending]) -> None:
 
 def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
     """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
-    heard = time.monotonic() - float(work.told.figure(SILENT, 0.0))
+    heard = float(work.told.figure(SILENT) or time.time())
     while not work.stopped.wait(0 if work.token else BEAT_SECONDS):
         if not work.token:
             continue  # preflight, which has no lock yet
         try:
             listen(work, work.journal.beat(work.token, work.told.release.id, work.stage.name), endings)
-            heard = time.monotonic()
+            heard = time.time()
             if SILENT in work.figures or work.told.figure(SILENT):
-                work.figures[SILENT] = 0.0
+                work.figures[SILENT] = None
         except JournalRefused as error:
             stop(work, endings, f"the lock is lost: {error}")
         except (SshError, JournalError) as error:
             # Stages are short: the next one goes on counting from here.
-            work.figures[SILENT] = round(time.monotonic() - heard, 1)
-            if work.figures[SILENT] > LEASE_SECONDS:
+            work.figures[SILENT] = round(heard, 1)
+            if time.time() - heard > LEASE_SECONDS:
                 stop(work, endings, f"{error}; without its journal and lock a release must not go on")
         renew(work, endings)
         if work.stopped.wait(BEAT_SECONDS):

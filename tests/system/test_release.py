@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from scripts.inventory import Role
-from tests.system.deployer import Deployment, again, configure, journal, release
+from tests.system.deployer import Deployment, again, configure, journal, pack, release
 from tests.system.load import LoadTest
 from tests.system.running import RunningStack, make, pulumi
 
@@ -192,15 +193,54 @@ def test_an_abort_is_obeyed_at_once(stack: RunningStack, stage: str) -> None:
 def test_a_deployer_killed_at_a_stage_leaves_a_service_that_the_next_update_makes_whole(
     stack: RunningStack, stage: str
 ) -> None:
+    (before,) = serving(stack)
+    wanted = "2.0.0" if before == "3.0.0" else "3.0.0"
+    pack(wanted)
+    configure(version="9.2.0" if stage == "rollback" else wanted)
     with LoadTest(stack, rate=RATE) as test:
-        configure(version="2.0.0" if stage != "rollback" else "9.2.0")
         with Deployment() as deployment:
             deployment.wait_for_stage(stage)
             deployment.kill()
         ended = again()
     assert test.report.failed == 0, test.report.reasons()
-    expected = "2.0.0" if stage != "rollback" else "3.0.0"
     assert (ended.status == 0) == (stage != "rollback"), ended.said[-3000:]
-    assert_one_version(stack, expected)
-    back = release("3.0.0")
-    assert back.status == 0, back.said[-3000:]
+    assert set(test.report.by_version) <= {before, wanted}
+    assert_one_version(stack, before if stage == "rollback" else wanted)
+
+
+@pytest.mark.skipif(not THOROUGH, reason="EVENKEEL_THOROUGH=1 runs it")
+def test_a_deployer_that_never_comes_back_leaves_users_where_they_were(stack: RunningStack) -> None:
+    (before,) = serving(stack)
+    wanted = "2.0.0" if before == "3.0.0" else "3.0.0"
+    configure(version=wanted)
+    with LoadTest(stack, rate=RATE) as test:
+        with Deployment() as deployment:
+            deployment.wait_for_stage("install-2")  # half of the users have been moved
+            deployment.kill()
+        time.sleep(40)
+        assert_one_version(stack, before)
+    assert test.report.failed == 0, test.report.reasons()
+    ended = again()
+    assert ended.status == 0, ended.said[-3000:]
+    assert_one_version(stack, wanted)
+
+
+@pytest.mark.skipif(not THOROUGH, reason="EVENKEEL_THOROUGH=1 runs it")
+def test_a_version_that_crashes_after_a_minute_is_found_while_it_is_watched(stack: RunningStack) -> None:
+    (before,) = serving(stack)
+    configure(bakeSeconds="90")
+    with LoadTest(stack, rate=RATE) as test:
+        ended = release("9.6.0")
+    configure(bakeSeconds="")
+    assert ended.status != 0
+    assert "gate: the new instance of site" in ended.last_words
+    assert test.report.failed == 0, test.report.reasons()
+    assert_one_version(stack, before)
+
+
+def test_an_artifact_with_a_wrong_checksum_is_refused_before_anything_is_touched(stack: RunningStack) -> None:
+    before, known = routing(stack), journal(stack.inventory).read()["releases"]
+    ended = release("9.7.0")
+    assert ended.status != 0
+    assert "sha256" in ended.said
+    assert (routing(stack), journal(stack.inventory).read()["releases"]) == (before, known)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from components.stages import State
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
 from scripts.release.work import Work, poll
@@ -29,9 +28,7 @@ def act(work: Work) -> str:
         case "person":
             return wait_for_person(work, float(plan["gate_seconds"]))
         case "time":
-            work.say(f"passes after {plan['gate_seconds']} s")
-            wait(work, float(plan["gate_seconds"]), lambda: False)
-            return f"{plan['gate_seconds']} s have passed, the new instances stayed well"
+            return wait_for_time(work, float(plan["gate_seconds"]))
     return f"the new instances stayed well for {bake:.0f} s" if bake else "none is asked for"
 
 
@@ -46,6 +43,19 @@ def wait_for_person(work: Work, seconds: float) -> str:
     if not answered or not confirmed:
         raise StageFailedError(f"nobody answered within {seconds:.0f} s, which counts as a no")
     return f"confirmed by {confirmed['who']}"
+
+
+def wait_for_time(work: Work, seconds: float) -> str:
+    """Wait for the time to pass; a person may end it either way."""
+    work.journal.open.waiting(work.told.release.id, "time", time.time() + seconds)
+    work.say(f"passes after {seconds:.0f} s, or with `evenkeel confirm`; `evenkeel reject` ends the release")
+    answered = wait(work, seconds, lambda: bool(work.signal("confirm") or work.signal("reject")))
+    if rejected := work.signal("reject"):
+        raise StageFailedError(f"rejected by {rejected['who']}: {rejected.get('reason') or 'no reason given'}")
+    confirmed = work.signal("confirm")
+    if answered and confirmed:
+        return f"confirmed by {confirmed['who']}"
+    return f"{seconds:.0f} s have passed, the new instances stayed well"
 
 
 def wait(work: Work, seconds: float, answered: Callable[[], bool]) -> bool:
@@ -67,7 +77,8 @@ def watch(work: Work) -> None:
             raise StageFailedError(f"site {site}: {slots}")
         held = slots[release.slot]
         if not held.is_active or held.restarts:
-            raise StageFailedError(f"the new instance of site {site} ended by itself ({State.FAILED})")
+            raise StageFailedError(f"the new instance of site {site} ended by itself")
+    work.load_balancers.lost.clear()  # a long wait: one that was away for a moment is asked again
     routings = work.load_balancers.state()
     work.measure(routings)
     down = sorted(

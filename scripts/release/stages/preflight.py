@@ -108,6 +108,7 @@ def begin(work: Work) -> None:
         work.journal.open.begin(work.told.release.document, work.token)
     except JournalRefused as error:
         raise RefusedError(str(error)) from None
+    work.figures["begun"] = True
 
 
 def check_hosts(work: Work, needed_mb: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.release.app_servers import failed
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
 from scripts.release.fleet import Fleet
@@ -9,7 +10,7 @@ from scripts.release.load_balancers import Routing, states
 from scripts.release.stages.install import versions_of
 from scripts.release.stages.shift import old_of
 from scripts.release.work import Work
-from scripts.ssh import Session, SshError
+from scripts.ssh import CommandError, Session, SshError
 
 IDLE_SECONDS = 10.0
 UP_SECONDS = 5.0
@@ -73,5 +74,7 @@ def see_as_users(work: Work) -> None:
 
     for name, answer in runner.each(ask).items():
         work.figures["seen_by_users"] = not isinstance(answer, SshError)
+        if isinstance(answer, CommandError):
+            raise StageFailedError(f"users do not get the service: {failed(answer)}")
         if isinstance(answer, SshError):
             work.say(f"{name} could not look at the service as users do: {answer.reason}")

@@ -105,6 +105,7 @@ BAD = [
     ({"notify": ["https:///path"]}, "notify: 'https:///path' is not an http or https URL"),
     ({"notify": [7]}, "notify: 7 is not an http or https URL"),
     ({"notify": ["https://eve:secret@a.example/x"]}, "notify: the URL for a.example has a user or password in it"),
+    ({"notify": ["http://[::1/"]}, "notify: 'http://[::1/' is not an http or https URL"),
     ({"gate": None}, "gate: is missing; set it with `pulumi config set gate VALUE`"),
 ]
 
@@ -128,7 +129,7 @@ def test_the_version_header_is_off_unless_it_is_named(
     assert read_header(reader(versionHeader=value)) == header
 
 
-@pytest.mark.parametrize("value", ["X Version", "-X", "X-Version: 1", "9X", "X" * 65])
+@pytest.mark.parametrize("value", ["X Version", "-X", "X-Version: 1", "9X", "X-Version\n", "X" * 65])
 def test_what_is_no_header_s_name_is_refused(reader: Callable[..., Reader], value: str) -> None:
     with pytest.raises(SettingsError, match=r"config evenkeel:versionHeader: .* is not a header's name"):
         read_header(reader(versionHeader=value))

@@ -72,6 +72,8 @@ def test_a_window_follows_its_zone_s_summer_time(moment: str, is_open: bool) -> 
         ("Mon-Thu", "'Mon-Thu' is not DAYS"),
         ("Mon-Thu 9:00-16:30", "'Mon-Thu 9:00-16:30' is not DAYS"),
         ("Mon-Thu 09:00-16:30 Europe/Berlin now", "is not DAYS"),
+        ("Mon-Thu 09:00-16:30\n", "is not DAYS"),
+        ("Mon- 09:00-16:30", "'Mon-' is not a day"),
         ("Mon-Thu 25:00-26:00", "'25:00' is not a time of day such as 09:00"),
         ("Mon-Thu 09:00-09:61", "'09:61' is not a time of day such as 09:00"),
         ("Mon-Thu 09:00-09:00", "'Mon-Thu 09:00-09:00' begins and ends at the same time"),
