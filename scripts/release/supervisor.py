@@ -135,11 +135,19 @@ def take_back(work: Work) -> None:
     """Undo a failed shift at once, before anything else is started; the rollback stage looks after the rest.
 
     In a later turn than the stage's own, so that a change which is still on its way is refused, and so is what the
-    stage's work sends before it has noticed that it is stopped.
+    stage's work sends before it has noticed that it is stopped. Where the old version is not whole, moving users would
+    cost capacity: the rollback's guard decides.
     """
     balancers = copy.copy(work.load_balancers)
     balancers.turn += 1
     try:
+        old = list(work.told.figure("routing_before", []))
+        down = sorted(
+            {name for routing in balancers.state().values() for name in old if not routing.servers[name].is_up}
+        )
+        if down:
+            work.figures["not_taken_back"] = f"{', '.join(down)} of the old version is down"
+            return
         work.figures["taken_back"] = sorted(balancers.revert())
     except StageError as error:
         work.figures["not_taken_back"] = str(error)

@@ -159,7 +159,7 @@ def test_with_the_old_version_dead_the_guard_holds_and_changes_nothing(stack: Ru
         slots.update(routing(stack))
         journal(stack.inventory).signal("abort", "tester@here", "to see the guard")
 
-    ended, report = during(stack, "smoke-2", act)
+    ended, report = during(stack, "install-2", act)
     assert ended.status != 0
     assert "held" in ended.last_words
     assert f"{stack_old} is down" in ended.last_words
