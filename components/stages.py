@@ -103,6 +103,13 @@ def reason_to_skip(stage: Stage, earlier: Sequence[Mapping[str, Any]]) -> str:
             return f"{stopped['stage']} {stopped['state']}" if stopped else ""
 
 
+def reason_to_pass(plan: Mapping[str, Any], *, is_revert: bool) -> str:
+    """Return why the gate has nothing to wait for, "" if it has."""
+    if is_revert:
+        return "a way back waits for nothing"
+    return "none is asked for" if plan["gate"] == "none" and not float(plan["bake_seconds"]) else ""
+
+
 def deadline(stage: Stage, plan: Mapping[str, Any]) -> float:
     """Return the wall-clock seconds that a stage may take before it counts as failed."""
     match stage.kind:

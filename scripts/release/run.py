@@ -35,6 +35,8 @@ def run(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
 def already_ended(work: Work) -> dict[str, Any] | None:
     """Return the recorded verdict of a stage whose release has ended: it may be run again, and must change nothing."""
     release = work.told.release.id
+    if holds_lock(work):
+        return None
     try:
         known = next((entry for entry in work.journal.open.read()["releases"] if entry["id"] == release), None)
     except (SshError, JournalError, JournalRefused):
@@ -48,6 +50,17 @@ def already_ended(work: Work) -> dict[str, Any] | None:
     if not blank["ok"]:
         work.say(reason)
     return {key: recorded[key] for key in blank} if recorded else blank
+
+
+def holds_lock(work: Work) -> bool:
+    """Tell whether the release still has its lock, and so goes on; this is the heartbeat's first beat as well."""
+    if not work.token:
+        return False
+    try:
+        work.heard = work.journal.beat(work.token, work.told.release.id, work.stage.name)
+    except (SshError, JournalError):
+        return False
+    return True
 
 
 def record(work: Work, verdict: Mapping[str, Any], began: float) -> None:

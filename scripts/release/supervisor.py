@@ -84,7 +84,10 @@ def beat(work: Work, endings: queue.Queue[Ending]) -> None:
 def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
     """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
     heard = float(work.told.figure(SILENT) or time.time())
-    while not work.stopped.wait(0 if work.token else BEAT_SECONDS):
+    if work.heard is not None:
+        listen(work, work.heard, endings)
+    while not work.stopped.wait(0 if work.token and work.heard is None else BEAT_SECONDS):
+        work.heard = None
         if not work.token:
             continue  # preflight, which has no lock yet
         try:

@@ -28,12 +28,16 @@ class StoppedError(Exception):
 
 @dataclass
 class Work:
-    """One run of one stage. `figures` are what it has measured so far; they outlive a stage that is stopped."""
+    """One run of one stage. `figures` are what it has measured so far; they outlive a stage that is stopped.
+
+    `heard` is what the journal answered to a first beat, if there was one.
+    """
 
     stage: Stage
     told: StageInput
     token: int
     figures: dict[str, Any] = field(default_factory=dict)
+    heard: Mapping[str, Any] | None = None
     signals: list[Mapping[str, Any]] = field(default_factory=list)
     stopped: Event = field(default_factory=Event)
 
