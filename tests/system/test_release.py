@@ -148,6 +148,21 @@ def test_a_canary_finds_errors_that_smoke_checks_miss(stack: RunningStack) -> No
     assert_one_version(stack, "2.0.0")
 
 
+def test_a_person_may_say_no_at_the_gate(stack: RunningStack) -> None:
+    """To a version that has not served yet: a way back waits for nobody."""
+    configure(gate="person")
+
+    def say_no(deployment: Deployment) -> None:
+        deployment.wait_for("evenkeel confirm")
+        journal(stack.inventory).signal("reject", "tester@here", "not on a Friday")
+
+    ended = release("3.0.0", during=say_no)
+    configure(gate="")
+    assert ended.status != 0
+    assert "rejected by tester@here: not on a Friday" in ended.last_words
+    assert_one_version(stack, "2.0.0")
+
+
 def test_two_updates_at_once_are_one_release(stack: RunningStack) -> None:
     """The second is Pulumi's to refuse, by its own lock; a second clone meets the release's (test_release_lock)."""
     configure(version="3.0.0")
@@ -158,20 +173,6 @@ def test_two_updates_at_once_are_one_release(stack: RunningStack) -> None:
     assert second.returncode != 0
     assert "lock" in second.stdout + second.stderr
     assert ended.status == 0, ended.said[-3000:]
-    assert_one_version(stack, "3.0.0")
-
-
-def test_a_person_may_say_no_at_the_gate(stack: RunningStack) -> None:
-    configure(gate="person")
-
-    def say_no(deployment: Deployment) -> None:
-        deployment.wait_for("evenkeel confirm")
-        journal(stack.inventory).signal("reject", "tester@here", "not on a Friday")
-
-    ended = release("2.0.0", during=say_no)
-    configure(gate="")
-    assert ended.status != 0
-    assert "rejected by tester@here: not on a Friday" in ended.last_words
     assert_one_version(stack, "3.0.0")
 
 
