@@ -156,8 +156,10 @@ def test_a_person_may_say_no_at_the_gate(stack: RunningStack) -> None:
         deployment.wait_for("evenkeel confirm")
         journal(stack.inventory).signal("reject", "tester@here", "not on a Friday")
 
-    ended = release("3.0.0", during=say_no)
-    configure(gate="")
+    try:
+        ended = release("3.0.0", during=say_no)
+    finally:
+        configure(gate="")
     assert ended.status != 0
     assert "rejected by tester@here: not on a Friday" in ended.last_words
     assert_one_version(stack, "2.0.0")
