@@ -7,7 +7,6 @@ journal, and this takes them, one at a time, and answers each.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.cli.releases import ask, whoami
-from scripts.inventory import ROOT, InventoryError, Role, load, pulumi_command
+from scripts.cli.releases import ask
+from scripts.inventory import InventoryError, Role, load, pulumi_command
+from scripts.make.steps import run as run_to_end
+from scripts.release.journal import whoami
 from scripts.ssh import SshError, run
 from scripts.webhook.signature import sign
 
@@ -117,16 +118,6 @@ def release(version: str, stack: str) -> tuple[str, str]:
         if status != 0:
             return "failed", f"`pulumi {command[1]}` ended with status {status}"
     return "succeeded", ""
-
-
-def run_to_end(command: list[str]) -> int:
-    """Run a program in the foreground. Ctrl-C reaches it too, and it knows how to end: it is waited for."""
-    with subprocess.Popen(command, cwd=ROOT) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue
 
 
 def read_key(key_file: Path | None, stack: str | None) -> bytes:

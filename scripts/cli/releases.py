@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -16,7 +13,7 @@ from rich.console import Console
 from scripts.cli.history import release_table, release_words, stage_table
 from scripts.inventory import InventoryError, Role, load
 from scripts.journal.words import clock_time, span
-from scripts.release.journal import Journal, JournalError, JournalRefused
+from scripts.release.journal import Journal, JournalError, JournalRefused, whoami
 from scripts.ssh import SshError
 
 Answer = TypeVar("Answer")
@@ -143,14 +140,6 @@ def ask(stack: str | None, question: Callable[[Journal], Answer]) -> Answer:
         hint = f"; {error.hint}" if error.hint else ""
         print(f"evenkeel: {kind}{error}{hint}", file=sys.stderr)
         raise typer.Exit(1) from error
-
-
-def whoami() -> str:
-    """user@host, for the audit."""
-    user = "unknown"
-    with suppress(KeyError, OSError):  # a user without a name in a container
-        user = getpass.getuser()
-    return f"{user}@{socket.gethostname()}"
 
 
 def require_reason(reason: str) -> None:

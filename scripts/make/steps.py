@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def run_step(step: Step) -> None:
         say(f"{step.title}: done in {seconds:.0f} s")
 
 
-def run(command: tuple[str, ...]) -> int:
+def run(command: Sequence[str]) -> int:
     """Run a program in the foreground; its exit status.
 
     On Ctrl-C the program got the signal too, and knows how to end: it is waited for, however often the user insists.

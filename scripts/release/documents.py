@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from components.stages import State
@@ -140,6 +141,11 @@ class Verdict:
             "seconds": round(self.seconds, 2),
             "at": self.at,
         }
+
+
+def now() -> str:
+    """Return the time of day in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ alike.
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 from scripts.release.documents import Stack, Version
 from scripts.release.errors import StageError
 from scripts.release.fleet import CONNECT_SECONDS, login
-from scripts.release.journal import Journal, JournalError
+from scripts.release.journal import Journal, JournalError, whoami
 from scripts.release.load_balancers import LoadBalancers
 from scripts.ssh import Session, SshError
 
@@ -140,7 +138,7 @@ def compose(number: int, wanted: Wanted, live: Version | None, is_revert: bool) 
         "plan": dict(wanted.plan),
         "revert": is_revert,
         "origin": "pulumi",
-        "who": f"{getpass.getuser()}@{socket.gethostname()}",
+        "who": whoami(),
     }
 
 

@@ -7,8 +7,11 @@ own. What comes back is described in `scripts.journal.store`. Errors: `JournalRe
 
 from __future__ import annotations
 
+import getpass
 import json
+import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from scripts.ssh import Login, Result, Session
@@ -137,6 +140,14 @@ class Journal:
         """The part of a verb's answer that the caller is after."""
         part: Answer = self.ask(verb, document)[key]
         return part
+
+
+def whoami() -> str:
+    """user@host, for the audit."""
+    user = "unknown"
+    with suppress(KeyError, OSError):  # a user without a name in a container
+        user = getpass.getuser()
+    return f"{user}@{socket.gethostname()}"
 
 
 def read_answer(result: Result) -> Answer:

@@ -25,7 +25,6 @@ class Server:
     weight: int
     is_up: bool
     sessions: int
-    check: str = ""
 
     @property
     def serves(self) -> bool:
@@ -50,9 +49,7 @@ class Routing:
         routing, deadman = document["routing"] or {}, document["deadman"] or {}
         return cls(
             servers={
-                name: Server(
-                    server["state"], server["weight"], server["up"], server["sessions"], str(server.get("check", ""))
-                )
+                name: Server(server["state"], server["weight"], server["up"], server["sessions"])
                 for name, server in document["servers"].items()
             },
             release=routing.get("release"),
@@ -130,11 +127,7 @@ class LoadBalancers(Fleet):
         """Wait until every load balancer sees these servers up; return {server: load balancers that do not}."""
         end = time.monotonic() + seconds
         while True:
-            routings = self.state()
-            missing = {
-                name: [lb for lb, routing in routings.items() if not routing.servers[name].is_up] for name in names
-            }
-            missing = {name: where for name, where in missing.items() if where}
+            missing = seen_down(self.state(), names)
             if not missing or time.monotonic() > end:
                 return missing
             time.sleep(0.25)
@@ -185,19 +178,19 @@ def ask_patiently(session: Session, command: list[str], document: Mapping[str, A
 def raise_for(name: str, error: CommandError) -> None:
     """Raise what a load balancer's refusal means."""
     said = (error.result.stderr.strip().splitlines() or [error.reason])[-1]
-    match error.result.exit_status:
-        case status if status == FENCED:
-            raise FencedError(f"{name}: {said}")
-        case status if status == HELD:
-            raise HeldError(f"{name}: {said}")
-        case status if status == FIRED:
-            raise RevertedError(f"{name}: {said}")
-    raise StageFailedError(f"{name}: {said}")
+    meant = {FENCED: FencedError, HELD: HeldError, FIRED: RevertedError}
+    raise meant.get(error.result.exit_status, StageFailedError)(f"{name}: {said}")
 
 
 def capacity(routings: Mapping[str, Routing]) -> int:
     """Return how many application servers serve, as the load balancer that sees the fewest sees it."""
     return min((routing.capacity() for routing in routings.values()), default=0)
+
+
+def seen_down(routings: Mapping[str, Routing], names: Iterable[str]) -> dict[str, list[str]]:
+    """Return those of the servers that are down for some load balancer: {server: load balancers}."""
+    found = {name: [lb for lb, routing in routings.items() if not routing.servers[name].is_up] for name in names}
+    return {name: where for name, where in found.items() if where}
 
 
 def states(names: Iterable[str], state: str, weight: int | None = WEIGHT) -> dict[str, dict[str, Any]]:

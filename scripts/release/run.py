@@ -9,7 +9,7 @@ from typing import Any
 
 from components.stages import Kind, State
 from scripts.release.documents import StageInput
-from scripts.release.journal import JournalError, JournalRefused
+from scripts.release.journal import JournalError
 from scripts.release.skip import plain, stage_of
 from scripts.release.supervisor import supervise
 from scripts.release.work import Work
@@ -39,7 +39,7 @@ def already_ended(work: Work) -> dict[str, Any] | None:
         return None
     try:
         known = next((entry for entry in work.journal.open.read()["releases"] if entry["id"] == release), None)
-    except (SshError, JournalError, JournalRefused):
+    except (SshError, JournalError):
         return None  # the stage itself finds out whether it can do without
     if known is None or known["state"] in ("in-progress", "held"):
         return None
@@ -67,5 +67,5 @@ def record(work: Work, verdict: Mapping[str, Any], began: float) -> None:
     """Write the verdict into the journal; a control host that is away has its own consequences elsewhere."""
     try:
         work.journal.open.verdict(work.told.release.id, verdict, began)
-    except (SshError, JournalError, JournalRefused) as error:
+    except (SshError, JournalError) as error:
         work.say(f"the verdict could not be recorded: {error}")

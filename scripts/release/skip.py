@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from components.stages import Kind, Stage, State, find, reason_to_pass, reason_to_skip
+from scripts.release.documents import Verdict, now
 
 
 def skipped(name: str, document: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -26,11 +26,7 @@ def skipped(name: str, document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def plain(name: str, state: State, reason: str) -> dict[str, Any]:
     """Return a verdict without figures."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    is_good = state in (State.SKIPPED, State.PASSED)
-    return {
-        "stage": name, "state": str(state), "ok": is_good, "reason": reason, "figures": {}, "seconds": 0.0, "at": at
-    }  # fmt: skip
+    return Verdict(name, state, reason, {}, 0.0, now()).as_dict()
 
 
 def stage_of(name: str, document: Mapping[str, Any]) -> Stage:

@@ -10,14 +10,14 @@ import copy
 import queue
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
 
 from components.stages import Kind, State, deadline
-from scripts.release.documents import Verdict
+from scripts.release.documents import Verdict, now
 from scripts.release.errors import HeldError, RefusedError, RevertedError, StageError, StageFailedError
 from scripts.release.journal import JournalError, JournalRefused
+from scripts.release.load_balancers import seen_down
 from scripts.release.remote_journal import BEAT_SECONDS, LEASE_SECONDS
 from scripts.release.work import StoppedError, Work, is_protected
 from scripts.ssh import SshError
@@ -44,11 +44,6 @@ def supervise(work: Work, action: Action) -> Verdict:
     if state is State.FAILED and work.stage.kind is Kind.PREFLIGHT and not work.token:
         state = State.REFUSED  # without the lock nothing was touched, and nothing may be
     return Verdict(work.stage.name, state, reason, dict(work.figures), time.monotonic() - began, now())
-
-
-def now() -> str:
-    """Return the time of day in UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def do(work: Work, action: Action, endings: queue.Queue[Ending]) -> None:
@@ -145,9 +140,7 @@ def take_back(work: Work) -> None:
     balancers.turn += 1
     try:
         old = list(work.told.figure("routing_before", []))
-        down = sorted(
-            {name for routing in balancers.state().values() for name in old if not routing.servers[name].is_up}
-        )
+        down = sorted(seen_down(balancers.state(), old))
         if down:
             work.figures["not_taken_back"] = f"{', '.join(down)} of the old version is down"
             return

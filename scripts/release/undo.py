@@ -6,8 +6,6 @@ needs three: a preflight that looks at the old version instead of an artifact, t
 
 from __future__ import annotations
 
-import getpass
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,8 @@ from components.stages import Kind, Stage, State, reason_to_skip
 from scripts.release.app_servers import AppServers, Slot
 from scripts.release.documents import Release, Stack, StageInput, Version, listed
 from scripts.release.errors import HeldError, RefusedError, StageError, StageFailedError
-from scripts.release.journal import JournalError
+from scripts.release.identify import OTHER
+from scripts.release.journal import JournalError, whoami
 from scripts.release.load_balancers import Routing
 from scripts.release.run import record
 from scripts.release.stages import outcome, preflight, rollback, settle, shift
@@ -25,7 +24,6 @@ from scripts.release.supervisor import supervise
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
-OTHER = {"blue": "green", "green": "blue"}
 Running = Mapping[str, Mapping[str, tuple[str, str]]]  # site -> slot -> (version, sha256) of what runs there
 
 
@@ -122,7 +120,7 @@ def compose(known: Mapping[str, Any], way: WayBack, sites: Iterable[str], wait: 
         "plan": plan,
         "revert": True,
         "origin": "undo",
-        "who": f"{getpass.getuser()}@{socket.gethostname()}",
+        "who": whoami(),
     }
 
 

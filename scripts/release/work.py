@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Event
@@ -123,8 +123,3 @@ def poll(work: Work, seconds: float, look: Callable[[], bool], every: float = 1.
 def is_protected(kind: Kind) -> bool:
     """Tell whether a stage of this kind goes on when a person aborts: it is what an abort leads to."""
     return kind in (Kind.ROLLBACK, Kind.OUTCOME)
-
-
-def names_of(sites: Iterable[str]) -> str:
-    """Return sites as words."""
-    return listed(list(sites))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
+from scripts.release.load_balancers import seen_down
 from scripts.release.work import Work, poll
 
 LOOK_SECONDS = 1.0
@@ -32,28 +33,28 @@ def act(work: Work) -> str:
 
 def wait_for_person(work: Work, seconds: float) -> str:
     """Wait for `evenkeel confirm`; `evenkeel reject` and silence fail."""
-    work.journal.open.waiting(work.told.release.id, "person", time.time() + seconds)
-    work.say(f"waits {seconds:.0f} s for `evenkeel confirm` or `evenkeel reject`")
-    answered = wait(work, seconds, lambda: bool(work.signal("confirm") or work.signal("reject")))
-    rejected, confirmed = work.signal("reject"), work.signal("confirm")
-    if rejected:
-        raise StageFailedError(f"rejected by {rejected['who']}: {rejected.get('reason') or 'no reason given'}")
-    if not answered or not confirmed:
+    words = f"waits {seconds:.0f} s for `evenkeel confirm` or `evenkeel reject`"
+    confirmed = ask(work, "person", seconds, words)
+    if not confirmed:
         raise StageFailedError(f"nobody answered within {seconds:.0f} s, which counts as a no")
-    return f"confirmed by {confirmed['who']}"
+    return confirmed
 
 
 def wait_for_time(work: Work, seconds: float) -> str:
     """Wait for the time to pass; a person may end it either way."""
-    work.journal.open.waiting(work.told.release.id, "time", time.time() + seconds)
-    work.say(f"passes after {seconds:.0f} s, or with `evenkeel confirm`; `evenkeel reject` ends the release")
+    words = f"passes after {seconds:.0f} s, or with `evenkeel confirm`; `evenkeel reject` ends the release"
+    return ask(work, "time", seconds, words) or f"{seconds:.0f} s have passed, the new instances stayed well"
+
+
+def ask(work: Work, gate: str, seconds: float, words: str) -> str:
+    """Let a person answer while the gate waits; return who confirmed, "" if nobody did, and fail if they rejected."""
+    work.journal.open.waiting(work.told.release.id, gate, time.time() + seconds)
+    work.say(words)
     answered = wait(work, seconds, lambda: bool(work.signal("confirm") or work.signal("reject")))
     if rejected := work.signal("reject"):
         raise StageFailedError(f"rejected by {rejected['who']}: {rejected.get('reason') or 'no reason given'}")
     confirmed = work.signal("confirm")
-    if answered and confirmed:
-        return f"confirmed by {confirmed['who']}"
-    return f"{seconds:.0f} s have passed, the new instances stayed well"
+    return f"confirmed by {confirmed['who']}" if answered and confirmed else ""
 
 
 def wait(work: Work, seconds: float, answered: Callable[[], bool]) -> bool:
@@ -79,8 +80,6 @@ def watch(work: Work) -> None:
     work.load_balancers.lost.clear()  # a long wait: one that was away for a moment is asked again
     routings = work.load_balancers.state()
     work.measure(routings)
-    down = sorted(
-        {name for routing in routings.values() for name in release.new(sites) if not routing.servers[name].is_up}
-    )
+    down = sorted(seen_down(routings, release.new(sites)))
     if down:
         raise StageFailedError(f"load balancers see {listed(down)} down")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from components.stages import Kind, State, bad
 from scripts.release.documents import StageInput, listed
 from scripts.release.errors import StageFailedError
-from scripts.release.journal import JournalError, JournalRefused
+from scripts.release.journal import JournalError
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
@@ -95,6 +95,6 @@ def record(work: Work, outcome: Outcome) -> None:
         journal = work.journal.open
         journal.finish(release.id, outcome.state, outcome.reason, live, list(work.told.earlier))
         journal.release(work.token)
-    except (SshError, JournalError, JournalRefused) as error:
+    except (SshError, JournalError) as error:
         work.figures["not_recorded"] = str(error)
         work.say(f"the journal could not be written: {error}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import time
 from datetime import UTC, datetime
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from components.window import parse_window
 from scripts.release.app_servers import Slot
 from scripts.release.documents import Release, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
-from scripts.release.journal import JournalError, JournalRefused
+from scripts.release.journal import JournalError, JournalRefused, whoami
 from scripts.release.load_balancers import Routing, capacity, states
 from scripts.release.remote_journal import LEASE_SECONDS
 from scripts.release.work import Work
@@ -95,7 +93,7 @@ def holder(work: Work, nonce: str) -> dict[str, str]:
     """Return who takes the lock, and for what."""
     release = work.told.release
     return {
-        "who": f"{getuser()}@{socket.gethostname()}",
+        "who": whoami(),
         "purpose": f"release {release.id}, pid {os.getppid()}",
         "version": release.version,
         "nonce": nonce,
