@@ -27,7 +27,7 @@ ONE_IMPORTER = {
     "jinja2": ("components/render.py",),
     "paramiko": ("scripts/ssh.py", "scripts/engine/"),
     "pulumi": ("__main__.py", "components/", "scripts/engine/"),
-    "cassandra": ("scripts/database/",),
+    "cassandra": ("scripts/database/", "scripts/tables/"),
     "typer": ("scripts/cli/",),
     "grpc": ("scripts/engine/",),
 }
