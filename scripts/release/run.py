@@ -16,17 +16,20 @@ from scripts.release.work import Work
 from scripts.ssh import SshError
 
 
-def run(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a stage under its supervisor, record its verdict in the journal, and return it."""
+def run(name: str, document: Mapping[str, Any], began: float | None = None) -> dict[str, Any]:
+    """Run a stage under its supervisor, record its verdict in the journal, and return it.
+
+    `began`, in seconds since 1970, is when the stage's process was started; now, if it is not given.
+    """
+    began = time.time() if began is None else began
     told = StageInput.parse(document)
     stage = stage_of(name, document)
     work = Work(stage, told, int(told.figure("token", 0)))
-    began = time.time()
     ended = already_ended(work)
     if ended is not None:
         return ended
     action = importlib.import_module(f"scripts.release.stages.{stage.kind}").act
-    verdict = supervise(work, action).as_dict()
+    verdict = supervise(work, action).as_dict() | {"seconds": round(time.time() - began, 2)}
     if stage.kind is not Kind.OUTCOME and verdict["state"] != State.REFUSED:
         record(work, verdict, began)
     return verdict

@@ -1,15 +1,19 @@
 """Measure releases under load, and print a table of them in Markdown.
 
-    python -m tests.system.measure_release --stack dev --versions 2.0.0,3.0.0 [--strategy halves] [--keepalive]
+    python -m tests.system.measure_release --stack dev --versions 2.0.0,3.0.0 [--strategies bluegreen,halves]
+        [--keepalive] [--rate 100] [--quiet 30]
 
-Each version in turn: some seconds of load as they are (before), then `pulumi up` under the same load (during). What is
-«Pulumi's own» is the release's duration without the seconds in which one of its stages was at work, as the journal on
-the control host has them. Exits with 1 if a request failed or a release did.
+Each version in turn: some seconds of load as they are (before), then `pulumi up` under the same load (during). The
+strategies take turns, so that both are measured in one run. What is «Pulumi's own» is the release's duration without
+the seconds in which a program of one of its stages ran, as the journal on the control host has them. The capacity is
+the number of application servers that serve, before and at the lowest. Exits with 1 if a request failed, of `halves`
+excepted, or a release did.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import sys
@@ -24,8 +28,18 @@ from tests.system.load import LoadTest, Report, Window
 from tests.system.running import RunningStack, pulumi
 
 HEADINGS = (
-    *("release", "requests", "failed", "versions seen", "p50 before", "p50 during", "p99 before", "p99 during"),
-    *("duration", "Pulumi's own", "generator's lag p99"),
+    *(
+        "release",
+        "strategy",
+        "requests",
+        "failed",
+        "versions seen",
+        "p50 before",
+        "p50 during",
+        "p99 before",
+        "p99 during",
+    ),
+    *("capacity", "duration", "Pulumi's own", "generator's lag p99"),
 )
 UP_SECONDS = 900
 
@@ -35,6 +49,7 @@ class Measured:
     """One release: what users saw, how long it took, what of that was Pulumi's own (None: not known)."""
 
     version: str
+    strategy: str
     ok: bool
     said: str
     report: Report
@@ -42,15 +57,23 @@ class Measured:
     during: Window
     seconds: float
     own: float | None
+    capacity: str
+
+    @property
+    def is_as_promised(self) -> bool:
+        """Whether the release succeeded and no request failed, which `halves` does not promise."""
+        return self.ok and (self.strategy == "halves" or not self.report.failed)
 
     def row(self) -> list[str]:
         """The release as a row of the table."""
         return [
             self.version + ("" if self.ok else " (failed)"),
+            self.strategy,
             str(self.report.requests),
             str(self.report.failed),
             ", ".join(f"{version}: {count}" for version, count in self.report.by_version.items()) or "none",
             *(in_ms(value) for value in (self.before.p50, self.during.p50, self.before.p99, self.during.p99)),
+            self.capacity,
             f"{self.seconds:.1f} s",
             "not known" if self.own is None else f"{self.own:.1f} s",
             in_ms(self.report.lag_p99),
@@ -96,31 +119,40 @@ def newest_release(stack: RunningStack) -> dict[str, Any]:
     return releases[0] if releases else {}
 
 
-def own_seconds(stack: RunningStack, known: dict[str, Any], total: float) -> float | None:
-    """Pulumi's share of the release that the journal got since `known` was the newest."""
-    release = newest_release(stack)
-    if not release or release.get("id") == known.get("id"):
-        return None
-    busy = busy_seconds(release.get("stages") or [])
-    return None if busy is None else total - busy
+def lowest_capacity(stages: Iterable[dict[str, Any]]) -> str:
+    """The capacity before the release and the lowest that one of its stages saw, such as 4 -> 2."""
+    figures = [stage.get("figures") or {} for stage in stages]
+    before = [str(each["capacity_before"]) for each in figures if "capacity_before" in each]
+    lowest = [each["lowest_capacity"] for each in figures if "lowest_capacity" in each]
+    return f"{before[0]} -> {min(lowest)}" if before and lowest else "not known"
 
 
-def measure(stack: RunningStack, version: str, rate: int, keepalive: bool, quiet: int) -> Measured:
+def set_config(stack: str, key: str, value: str | None) -> None:
+    """Set a key of the stack's config; None takes it away."""
+    line = ("config", "rm", key) if value is None else ("config", "set", key, value)
+    pulumi(*line, stack=stack).check_returncode()
+
+
+def measure(stack: RunningStack, version: str, strategy: str, options: argparse.Namespace) -> Measured:
     """Release a version under load."""
     known = newest_release(stack)
-    name = stack.inventory.stack
-    with LoadTest(stack, rate, keepalive, seconds=2 * quiet + UP_SECONDS) as test:
+    name, quiet = stack.inventory.stack, options.quiet
+    with LoadTest(stack, options.rate, options.keepalive, seconds=2 * quiet + UP_SECONDS) as test:
         start = time.time()
         time.sleep(quiet)
-        pulumi("config", "set", "version", version, stack=name).check_returncode()
+        set_config(name, "version", version)
         began = time.time()
         done = pulumi("up", "--yes", "--skip-preview", stack=name, timeout=UP_SECONDS)
         ended = time.time()
         time.sleep(min(quiet, 5))
     before, during = test.report.between(start, began), test.report.between(began, ended)
-    own = own_seconds(stack, known, ended - began)
+    newest = newest_release(stack)
+    stages = (newest.get("stages") or []) if newest.get("id") != known.get("id") else []
+    busy = busy_seconds(stages)
+    own = None if busy is None else ended - began - busy
     said = done.stdout[-2000:] + done.stderr[-2000:]
-    return Measured(version, done.returncode == 0, said, test.report, before, during, ended - began, own)
+    report, ok, capacity = test.report, done.returncode == 0, lowest_capacity(stages)
+    return Measured(version, strategy, ok, said, report, before, during, ended - began, own, capacity)
 
 
 def tell_failures(measured: Measured) -> None:
@@ -139,7 +171,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="measure_release", description="Measure releases under load.")
     parser.add_argument("--stack", default="dev")
     parser.add_argument("--versions", required=True, help="the versions to release, in this order: 2.0.0,3.0.0")
-    parser.add_argument("--strategy", help="set the stack's strategy before the first release")
+    parser.add_argument("--strategies", default="bluegreen", help="they take turns: bluegreen,halves")
     parser.add_argument("--keepalive", action="store_true", help="clients keep their connections")
     parser.add_argument("--rate", type=int, default=100, help="requests a second")
     parser.add_argument("--quiet", type=int, default=30, help="seconds of load before each release")
@@ -149,16 +181,17 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_arguments(arguments)
     stack = RunningStack(load(options.stack, refresh=True))
-    if options.strategy:
-        pulumi("config", "set", "strategy", options.strategy, stack=options.stack).check_returncode()
+    turns = itertools.cycle(options.strategies.split(","))
     found: list[Measured] = []
     try:
-        for version in options.versions.split(","):
-            found.append(measure(stack, version.strip(), options.rate, options.keepalive, options.quiet))
+        for version, strategy in zip(options.versions.split(","), turns, strict=False):
+            set_config(options.stack, "strategy", strategy)
+            found.append(measure(stack, version.strip(), strategy, options))
             tell_failures(found[-1])
     finally:
+        set_config(options.stack, "strategy", None)
         print(in_markdown(measured.row() for measured in found))
-    return 0 if all(measured.ok and not measured.report.failed for measured in found) else 1
+    return 0 if all(measured.is_as_promised for measured in found) else 1
 
 
 if __name__ == "__main__":

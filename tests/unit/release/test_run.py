@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +235,15 @@ def test_an_abort_in_any_stage_ends_with_the_old_version_everywhere(run: Run, ma
     assert verdict["reason"].endswith("aborted by eve@desk: wrong version")
     assert machines.everywhere() == BLUE
     assert machines.journal.read()["releases"][0]["state"] == "rolled-back"
+
+
+def test_a_stage_takes_as_long_as_its_process_has_run(run: Run) -> None:
+    verdict = run_stage("install-1", run.input(), time.time() - 5.0)
+    assert verdict["seconds"] >= 5.0
+
+
+def test_the_process_began_before_its_first_line_and_not_long_ago() -> None:
+    line = (
+        "import time; first = time.time(); from scripts.release.__main__ import process_began as b; print(first - b())"
+    )
+    assert -0.02 < float(python("-c", line).stdout) < 10.0
