@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from cassandra import ConsistencyLevel
@@ -147,8 +148,10 @@ class Reader:
         table: Table,
         columns: tuple[Column, ...] | None = None,
         consistency: int = ConsistencyLevel.QUORUM,
+        execute: Callable[[Callable[[], Any]], Any] = lambda ask: ask(),
     ) -> None:
         self.session = session
+        self.execute = execute  # calls what it is given, again where that fails and may succeed later
         self.table = table
         chosen = table.columns if columns is None else columns
         self.regulars = tuple(column for column in chosen if not column.static)
@@ -194,7 +197,8 @@ class Reader:
         state = None
         while True:
             bound.fetch_size = page_rows()
-            result = self.session.execute(bound, execution_profile=self.profile, paging_state=state)
+            ask = partial(self.session.execute, bound, execution_profile=self.profile, paging_state=state)
+            result = self.execute(ask)
             raw, now = result.current_rows, time.monotonic()
             size = sum(len(value) for row in raw for value in row if value)
             yield Page([row for row in map(make, raw) if row is not None], now, size)

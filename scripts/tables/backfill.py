@@ -1,0 +1,208 @@
+"""Copies the rows that were there before the mirror: by token range, at QUORUM, each cell with its own time and TTL.
+
+It never decides what is right: whatever the mirror writes meanwhile is either newer, and wins, or the same. So ranges
+may be copied in any order, twice, or again after a kill.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cassandra.cluster import Session
+from cassandra.query import BatchStatement, BatchType, BoundStatement
+
+from scripts.tables.cells import Page, PageSize, Reader, Row, TokenRange, open_table
+from scripts.tables.mapping import Plan, plans
+from scripts.tables.pace import Governor
+from scripts.tables.patience import Patience, is_overload
+from scripts.tables.progress import Part
+from scripts.tables.request import TableChange
+from scripts.tables.wire import profile_of, raw_session
+from scripts.tables.work import Work
+
+# A batch is one mutation of one partition; far below the largest that a node takes (half a commit log segment, 4 MiB).
+BATCH_STATEMENTS, BATCH_BYTES = 100, 64 * 1024
+ROW_BYTES = 200.0  # until the first page tells
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Copy every table of the data document; return figures beyond those of any work."""
+    raw = raw_session(work.session)
+    copies = {change.source: TableCopy.open(work, raw, change) for change in work.data.tables}
+    for source in copies:
+        work.plan(source)
+    work.each_part(lambda part: copies[part.source].part(part))
+    return {"statics": sum(copy.statics for copy in copies.values()), "paced": work.governor.rate is not None}
+
+
+@dataclass
+class TableCopy:
+    """The copy of one table; `part` may be called by several threads."""
+
+    reader: Reader
+    writer: Writer
+    rows: Plan
+    partitions: Plan | None
+    work: Work
+    row_bytes: float = ROW_BYTES
+    statics: int = 0
+
+    @classmethod
+    def open(cls, work: Work, raw: Session, change: TableChange) -> TableCopy:
+        """Look at both tables, and prepare the statements."""
+        source = open_table(work.session, work.data.keyspace, change.source)
+        target = open_table(work.session, work.data.keyspace, change.target)
+        rows, partitions = plans(raw, change, source, target)
+        columns = tuple(source.column(pair.source) for pair in change.pairs)
+        reader = Reader(raw, source, columns, execute=work.patience.insist)
+        return cls(reader, Writer(raw, work.governor, work.patience), rows, partitions, work)
+
+    def part(self, part: Part) -> int:
+        """Copy one range; return how many rows it had."""
+        if self.partitions is not None:
+            self.statics += self._copy(self.reader.static_pages(part.tokens, self._page_rows), self.partitions, False)
+        return self._copy(self.reader.pages(part.tokens, self._page_rows), self.rows, True)
+
+    def _copy(self, pages: Iterable[Page], plan: Plan, counted: bool) -> int:
+        total = 0
+        for page in pages:
+            self.work.go_on()
+            if page.rows:
+                self.row_bytes = page.bytes / len(page.rows)
+            self.writer.write(batches(plan, page))
+            total += len(page.rows)
+            if counted:
+                self.work.count(len(page.rows))
+        return total
+
+    def _page_rows(self) -> int:
+        return self.work.governor.page_rows(self.row_bytes)
+
+
+def copy_range(work: Work, change: TableChange, tokens: TokenRange) -> int:
+    """Copy one range once more, as verify does where it found a difference; return how many rows it had."""
+    copy = TableCopy.open(work, raw_session(work.session), change)
+    return copy.part(Part(-1, change.source, tokens))
+
+
+def batches(plan: Plan, page: Page) -> Iterator[tuple[int, Any]]:
+    """Give what to send for a page: how many rows each has, and a statement, or a batch of one partition."""
+    held: list[BoundStatement] = []
+    rows = size = 0
+    partition: tuple[bytes, ...] | None = None
+    for row in page.rows:
+        if held and (row.partition != partition or len(held) >= BATCH_STATEMENTS or size > BATCH_BYTES):
+            yield rows, joined(held)
+            held, rows, size = [], 0, 0
+        partition = row.partition
+        held += plan.statements(row, int(time.monotonic() - page.read_at))
+        rows += 1
+        size += weight(row)
+    if held:
+        yield rows, joined(held)
+
+
+def weight(row: Row) -> int:
+    """Return about how many bytes a row's values have."""
+    return sum(len(cell.value) for cells in row.cells.values() for cell in cells)
+
+
+def joined(statements: list[BoundStatement]) -> Any:
+    """Return one statement as it is, several as an unlogged batch, which a single partition's is: all or nothing."""
+    if len(statements) == 1:
+        return statements[0]
+    batch = BatchStatement(BatchType.UNLOGGED)
+    for statement in statements:
+        batch.add(statement)
+    batch.is_idempotent = True
+    return batch
+
+
+class Writer:
+    """Sends many statements at once, as the pace allows, and insists on every one of them."""
+
+    def __init__(self, session: Session, governor: Governor, patience: Patience) -> None:
+        self.session = session
+        self.governor = governor
+        self.patience = patience
+        self.profile = profile_of(session)
+
+    def write(self, statements: Iterable[tuple[int, Any]]) -> None:
+        """Send statements, each with how many rows it writes; return when all are acknowledged by a quorum."""
+        tries = 0
+        waiting = statements
+        while failed := self._once(waiting):
+            tries += 1
+            self.patience.rest(failed[0][2], tries)
+            waiting = [(rows, statement) for rows, statement, _ in failed]
+        if tries:
+            self.patience.pausing = ""
+
+    def _once(self, statements: Iterable[tuple[int, Any]]) -> list[tuple[int, Any, BaseException]]:
+        """Send each statement once; return those that were not acknowledged, each with its error."""
+        answered = Answers()
+        for rows, statement in statements:
+            if answered.failed:
+                answered.failed.append((rows, statement, answered.failed[0][2]))  # spare a ring in trouble
+                continue
+            self.governor.admit(rows)
+            self.governor.in_flight.acquire()
+            answered.expect()
+            self._send(rows, statement, answered)
+        answered.wait()
+        return answered.failed
+
+    def _send(self, rows: int, statement: Any, answered: Answers) -> None:
+        begin = time.monotonic()
+
+        def done(_: Any) -> None:
+            self.governor.in_flight.release()
+            self.governor.took(time.monotonic() - begin)
+            answered.arrived()
+
+        def failed(error: BaseException) -> None:
+            self.governor.in_flight.release()
+            self.governor.overloaded = self.governor.overloaded or is_overload(error)
+            answered.failed.append((rows, statement, error))
+            answered.arrived()
+
+        try:
+            future = self.session.execute_async(statement, execution_profile=self.profile)
+        except Exception as error:
+            failed(error)
+            return
+        future.add_callbacks(done, failed)
+
+
+class Answers:
+    """Counts what was sent and what was answered, across threads."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[int, Any, BaseException]] = []
+        self._open = 0
+        self._changed = threading.Condition()
+
+    def expect(self) -> None:
+        """One more was sent."""
+        with self._changed:
+            self._open += 1
+
+    def arrived(self) -> None:
+        """One was answered."""
+        with self._changed:
+            self._open -= 1
+            if self._open == 0:
+                self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Return when all are answered."""
+        with self._changed:
+            while self._open:
+                self._changed.wait()
+
+
+__all__ = ["PageSize", "TableCopy", "Writer", "copy_range", "run"]

@@ -1,0 +1,145 @@
+"""The verb `job`: long work started, asked for, stopped. It outlives whoever started it.
+
+    {"ring", "data", "do": "start" | "state" | "stop", "kind": "backfill" | "compare", "run"?, "paced"?, "streams"?,
+     "afresh"?}
+ -> {"job", "state": "running" | "done" | "failed" | "absent", "rows", "ranges", "ranges_done", "rate", "left_seconds",
+     "reason", "figures", …}
+
+`start` attaches to work that runs, leaves work alone that is done (unless "afresh"), and goes on with work that was
+stopped or killed. With systemd it is the transient unit of the job's name; elsewhere a process of its own session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.tables.errors import MisuseError, TablesError
+from scripts.tables.progress import Progress
+from scripts.tables.work import is_held, job_name
+
+START_SECONDS, STOP_SECONDS = 20.0, 30.0
+POLL_SECONDS = 0.05
+RUNTIME = "/run/evenkeel"
+SYSTEMD = Path("/run/systemd/system")
+KILLED = "it ended in the middle, without a word; started again, it goes on from there"
+
+
+def job(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what the document says; return the job's state afterwards."""
+    name, progress = job_name(document), Progress()
+    do = document.get("do")
+    if do == "start":
+        start(name, document, progress)
+    elif do == "stop":
+        stop(name, progress)
+    elif do != "state":
+        raise MisuseError("do must be start, state or stop")
+    return state(name, progress)
+
+
+def start(name: str, document: Mapping[str, Any], progress: Progress) -> None:
+    """Start a job that neither runs nor is done; return once it works."""
+    if is_held(progress, name):
+        return
+    known = progress.read(name)
+    if known and document.get("afresh"):
+        progress.forget(name)
+        known = None
+    if known and known["state"] == "done":
+        return
+    before = known["started"] if known else 0
+    launch(name, document)
+    give_up = time.monotonic() + START_SECONDS
+    while (known := progress.read(name)) is None or known["started"] == before:
+        if time.monotonic() > give_up:
+            raise TablesError(f"{name} did not start in {START_SECONDS:.0f} s; see `journalctl -u {name}`")
+        time.sleep(POLL_SECONDS)
+
+
+def launch(name: str, document: Mapping[str, Any]) -> None:
+    """Start the process: a transient unit where there is systemd, else one that leaves this session."""
+    content = json.dumps(document)
+    if not SYSTEMD.is_dir() or os.environ.get("EVENKEEL_JOBS") == "detached":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.tables.work", "-"],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        with process.stdin as stdin:  # type: ignore[union-attr]
+            stdin.write(content.encode())
+        return
+    folder = Path(RUNTIME)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = folder / f"{name}.json"
+    place.unlink(missing_ok=True)
+    place.touch(mode=0o600)
+    place.write_text(content, "utf-8")
+    started = subprocess.run(unit_command(name, place), capture_output=True, text=True, check=False)
+    if started.returncode != 0:
+        place.unlink(missing_ok=True)
+        raise TablesError(f"systemd does not start {name}: {started.stderr.strip()}")
+
+
+def unit_command(name: str, place: Path) -> list[str]:
+    """Return the command that starts a job as a transient unit, which leaves nothing behind when it ends."""
+    passed = [f"--setenv={key}={os.environ[key]}" for key in ("PYTHONPATH", "EVENKEEL_JOURNAL") if key in os.environ]
+    return [
+        "systemd-run", "--collect", "--quiet", f"--unit={name}", f"--description=Evenkeel: {name}",
+        f"--working-directory={Path.cwd()}", "--property=Nice=10", *passed,
+        "/usr/bin/env", "python3", "-m", "scripts.tables.work", str(place),
+    ]  # fmt: skip
+
+
+def stop(name: str, progress: Progress) -> None:
+    """Let a job end after the page it is at, or kill it after 30 seconds."""
+    known = progress.read(name)
+    if not is_held(progress, name) or known is None or known["pid"] is None:
+        return
+    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
+        try:
+            os.kill(known["pid"], number)
+        except ProcessLookupError:
+            return
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            if not is_held(progress, name):
+                return
+            time.sleep(POLL_SECONDS)
+    raise TablesError(f"{name} cannot be stopped; look at process {known['pid']}")
+
+
+def state(name: str, progress: Progress) -> dict[str, Any]:
+    """Return how a job is, as plain data."""
+    runs = is_held(progress, name)
+    known = progress.read(name)
+    if known is None:
+        return {"job": name, "state": "running" if runs else "absent", "rows": 0, "ranges": 0, "ranges_done": 0,
+                "rate": 0.0, "left_seconds": None, "reason": "", "figures": {}}  # fmt: skip
+    lost = known["state"] == "running" and not runs
+    answer = {
+        "job": name,
+        "state": "failed" if lost else known["state"],
+        "reason": KILLED if lost else known["reason"],
+        "left_seconds": left_seconds(known) if runs else None,
+        "rate": round(known["rate"], 1) if runs else 0.0,
+    }
+    kept = ("rows", "ranges", "ranges_done", "ranges_repeated", "started", "began", "ended", "pace", "figures")
+    return {**answer, **{key: known[key] for key in kept}}
+
+
+def left_seconds(known: Mapping[str, Any]) -> float | None:
+    """Return how long the rest takes at the present rate; None as long as nothing can be said.
+
+    The part of the ring that is done stands for the part of the rows: partitions are spread evenly over it.
+    """
+    share = known["width_done"] / known["width"] if known["width"] else 0.0
+    if not share or not known["rate"]:
+        return None
+    return round(float(known["rows"] / share * (1 - share) / known["rate"]), 1)

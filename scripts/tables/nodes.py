@@ -1,0 +1,34 @@
+"""What waits on each node, as its own virtual tables tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cassandra import DriverException
+from cassandra.cluster import Session
+
+ASK_SECONDS = 2.0
+REQUESTS = ("MutationStage", "ReadStage", "Native-Transport-Requests")
+POOLS = "SELECT name, pending_tasks FROM system_views.thread_pools"
+HINTS = "SELECT files FROM system_views.pending_hints"
+
+
+def waiting(session: Session) -> dict[str, Any]:
+    """Return the most that waits on any node that is up: {"pending", "compactions", "hints"}.
+
+    A node that does not answer in two seconds counts as one where too much waits.
+    """
+    pending = compactions = 0
+    hints = False
+    for host in session.cluster.metadata.all_hosts():
+        if not host.is_up:
+            continue
+        try:
+            pools = {row.name: row.pending_tasks for row in session.execute(POOLS, host=host, timeout=ASK_SECONDS)}
+            hints = hints or bool(list(session.execute(HINTS, host=host, timeout=ASK_SECONDS)))
+        except (DriverException, OSError):
+            pending = max(pending, 1_000)
+            continue
+        pending = max(pending, *(pools.get(name, 0) for name in REQUESTS))
+        compactions = max(compactions, pools.get("CompactionExecutor", 0))
+    return {"pending": pending, "compactions": compactions, "hints": hints}

@@ -1,0 +1,145 @@
+"""How fast a copy may go: faster by steps while users are well, slower by a factor at the first sign that they are not.
+
+Additive increase, multiplicative decrease, decided once a second by a pure function of what is known: the 99th
+percentile of the users' requests (told by the deployer with the verb `pace`, from the load balancers' logs), of the
+copy's own writes, and the work that waits on each node. Whoever hears nothing of the users for ten seconds goes slowly.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.tables.errors import MisuseError
+from scripts.tables.progress import Progress, Users
+from scripts.tables.request import value
+
+STALE_SECONDS = 10.0
+SLOWEST, SLOW, FASTEST = 20.0, 100.0, 20_000.0  # rows a second
+STEP, STEP_SHARE, CUT = 25.0, 0.05, 0.7
+# Users' 99th percentile against the time before the copy: above WORSE slower, above EVEN no faster.
+EVEN, WORSE, SLACK_MS = 1.03, 1.08, 0.5
+OWN_RATIO, OWN_LEAST_MS, OWN_MOST_MS = 4.0, 50.0, 1_000.0
+PENDING_TASKS, PENDING_COMPACTIONS = 32, 8
+IN_FLIGHT_PACED, IN_FLIGHT_UNPACED = 16, 128
+PAGE_LEAST, PAGE_MOST, PAGE_SECONDS = 50, 1_000, 0.25
+PAGE_BYTES = 2**20
+BURST_SECONDS = 0.02
+LATENCIES = 2_000
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What is known at one moment; times in milliseconds.
+
+    `users` is None, and `silent` true, where nothing has been heard for STALE_SECONDS. `pending` and `compactions` are
+    the most that wait on any node, `hints` whether some node keeps writes for one that is away.
+    """
+
+    users: Users | None
+    silent: bool
+    own_p99: float
+    own_usual: float
+    pending: int = 0
+    compactions: int = 0
+    hints: bool = False
+    overloaded: bool = False
+
+
+def decide(rate: float, signs: Signs) -> tuple[float, str]:
+    """Return the rows a second for the next second and why, in words for a person."""
+    if reason := too_much(signs):
+        return max(rate * CUT, SLOWEST), f"slower: {reason}"
+    if signs.silent or signs.users is None:
+        return min(rate, SLOW), "slow: nothing was heard of the users' times for ten seconds"
+    if signs.users.p99_ms > signs.users.p99_before_ms * EVEN + SLACK_MS:
+        return rate, "steady: users' times are a little above what they were"
+    if signs.hints:
+        return rate, "steady: writes are kept for a node that is away"
+    return min(rate + max(STEP, rate * STEP_SHARE), FASTEST), "faster: users' times are as before"
+
+
+def too_much(signs: Signs) -> str:
+    """Return what says that the copy disturbs, "" when nothing does."""
+    users = signs.users
+    if users and not signs.silent and users.p99_ms > users.p99_before_ms * WORSE + SLACK_MS:
+        return f"users' 99th percentile is {users.p99_ms:.1f} ms and was {users.p99_before_ms:.1f} ms"
+    if signs.overloaded:
+        return "a node asked to be spared"
+    if signs.own_p99 > min(max(signs.own_usual * OWN_RATIO, OWN_LEAST_MS), OWN_MOST_MS):
+        return f"the copy's own writes take {signs.own_p99:.0f} ms"
+    if signs.pending > PENDING_TASKS:
+        return f"{signs.pending} requests wait on a node"
+    if signs.compactions > PENDING_COMPACTIONS:
+        return f"{signs.compactions} compactions wait on a node"
+    return ""
+
+
+class Governor:
+    """Lets rows through at the present rate, or all of them when unpaced. Used by several threads."""
+
+    def __init__(self, paced: bool) -> None:
+        self.rate: float | None = SLOW if paced else None
+        self.reason = "" if paced else "unpaced"
+        self.in_flight = threading.BoundedSemaphore(IN_FLIGHT_PACED if paced else IN_FLIGHT_UNPACED)
+        self.overloaded = False
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._usual: float | None = None
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def admit(self, rows: int = 1) -> None:
+        """Wait until so many rows may go."""
+        if self.rate is None:
+            return
+        with self._lock:
+            begin = max(self._next, time.monotonic() - BURST_SECONDS)
+            self._next = begin + rows / self.rate
+        if (wait := begin - time.monotonic()) > 0:
+            time.sleep(wait)
+
+    def took(self, seconds: float) -> None:
+        """Note how long one write took."""
+        self._latencies.append(seconds)
+
+    def page_rows(self, row_bytes: float) -> int:
+        """Return how many rows to read at once: few at a slow pace, for a page is read in one go, few large ones."""
+        most = PAGE_MOST if self.rate is None else int(self.rate * PAGE_SECONDS)
+        return max(min(most, PAGE_MOST, int(PAGE_BYTES / max(row_bytes, 1))), min(PAGE_LEAST, most), 1)
+
+    def own(self) -> tuple[float, float]:
+        """Return the 99th percentile of the writes since the last call and the usual one, in milliseconds."""
+        taken = sorted(self._latencies)
+        self._latencies.clear()
+        if not taken:
+            return 0.0, self._usual or 0.0
+        p99 = taken[min(len(taken) - 1, int(len(taken) * 0.99))] * 1_000
+        # The usual one follows slowly, so that a creeping overload does not become usual within a minute.
+        self._usual = p99 if self._usual is None else self._usual * 0.98 + min(p99, self._usual * 2) * 0.02
+        return p99, self._usual
+
+    def adjust(self, users: Users | None, now: float, waiting: Mapping[str, Any]) -> None:
+        """Decide anew, with what the nodes say waits there ({"pending", "compactions", "hints"})."""
+        p99, usual = self.own()
+        if self.rate is None:
+            return
+        silent = users is None or now - users.at > STALE_SECONDS
+        signs = Signs(users, silent, p99, usual, overloaded=self.overloaded, **waiting)
+        self.overloaded = False
+        self.rate, self.reason = decide(self.rate, signs)
+
+
+def pace(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The verb `pace`: {"users": {"p99_ms", "p99_before_ms"}} -> {"told": true}."""
+    users = value(document, "users", dict)
+    figures = [users.get(key) for key in ("p99_ms", "p99_before_ms")]
+    for figure in figures:
+        if not isinstance(figure, int | float) or isinstance(figure, bool) or not 0 <= figure < 1e9:
+            raise MisuseError("users must have p99_ms and p99_before_ms, in milliseconds")
+    progress = Progress()
+    progress.tell_users(Users(float(figures[0]), float(figures[1]), progress.clock()))
+    return {"told": True}
