@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from scripts.release.skip import skipped
@@ -57,8 +58,7 @@ def process_began() -> float:
     Linux tells it in clock ticks since boot (proc(5), /proc/PID/stat, field 22); elsewhere it is now.
     """
     try:
-        with open("/proc/self/stat", encoding="ascii") as stat:
-            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
     except OSError:
         return time.time()
     return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))

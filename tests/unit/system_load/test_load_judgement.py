@@ -11,7 +11,7 @@ import pytest
 from tests.system.load import Report, Request, percentile, read_report
 from tests.system.load_reduce import judge, parse_time, reduce
 from tests.system.load_targets import EXPECTED, Entrance, Items, kinds, make_targets
-from tests.system.measure_release import busy_seconds, in_markdown
+from tests.system.measure_release import busy_seconds, in_markdown, lowest_capacity
 
 RIGHT = [200, 404, 201]
 
@@ -121,5 +121,11 @@ def test_stages_at_the_same_time_are_counted_once() -> None:
 
 
 def test_the_table_is_markdown() -> None:
-    head, line, row = in_markdown([["2.0.0"] * 11]).splitlines()
-    assert head.count("|") == line.count("|") == row.count("|") == 12
+    head, line, row = in_markdown([["2.0.0"] * 13]).splitlines()
+    assert head.count("|") == line.count("|") == row.count("|") == 14
+
+
+def test_the_lowest_capacity_is_the_lowest_that_a_stage_has_seen() -> None:
+    stages = [{"figures": {"capacity_before": 4}}, {"figures": {"lowest_capacity": 2}}, {"figures": None}]
+    assert lowest_capacity([*stages, {"figures": {"lowest_capacity": 3}}]) == "4 -> 2"
+    assert lowest_capacity([{"stage": "gate"}]) == "not known"
