@@ -36,6 +36,11 @@ def _program_trace(program: Path) -> str:
     return traceback.format_exc()
 
 
+def _unheard(*message: object, **details: object) -> None:
+    """A debug message of the SDK."""
+    del message, details
+
+
 def main() -> int:
     """Connect, run, tell."""
     sys.path.pop(0)  # this file's directory is the engine's, not the program's
@@ -69,6 +74,7 @@ def main() -> int:
     asyncio.set_event_loop(loop)
     executor = ThreadPoolExecutor(max_workers=int(arguments.parallel) * 4)
     loop.set_default_executor(executor)
+    pulumi.log.debug = _unheard  # each message would be a call to the engine, which throws it away
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # work left over after a failure is no error of its own
 
     def run() -> None:
