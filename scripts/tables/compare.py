@@ -1,0 +1,229 @@
+"""Holds the two tables of a release against each other, range by range, both ways (job kind «compare»).
+
+Every row of either table is read once at QUORUM and compared with its twin. Both tables are being written meanwhile,
+so a difference counts only if it stays: its partition is read again, at growing intervals, at last at ALL. Where the
+document says `"repair": true`, as verify does, ranges that differ are copied once more and compared again. Passed means
+that the whole ring was covered and no difference was left. Memory is that of some pages, whatever the size of the
+tables.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cassandra import ConsistencyLevel, DriverException
+from cassandra.cluster import NoHostAvailable, Session
+
+from scripts.tables.backfill import copy_range
+from scripts.tables.cells import PAGE_ROWS, PageSize, Reader, Row, TokenRange, open_table
+from scripts.tables.difference import Difference, Outcome, compare_rows, mapping_of
+from scripts.tables.errors import TablesError
+from scripts.tables.merging import merge
+from scripts.tables.progress import Part
+from scripts.tables.request import TableChange
+from scripts.tables.tally import MOST_EXAMPLES, Example, Tally
+from scripts.tables.wire import decode, raw_session
+from scripts.tables.work import Work
+
+# Partitions of one range that are looked at again. With more than MOST_LEFT differences found to stay, the tables are
+# not level, whatever the rest turns out to be: it is counted as it is.
+MOST_DOUBTS, MOST_LEFT = 200, 1_000
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds; a twin is written within milliseconds, a hint within seconds
+TELL_ROWS = 100
+MOST_REPAIRS = 32  # ranges; where more differ, it is not a copy that went wrong here and there
+
+Sleep = Callable[[float], None]
+Ask = Callable[[Callable[[], Any]], Any]
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Compare every table of the data document; return figures beyond those of any work (`Tally.figures`)."""
+    if work.progress.finished(work.name):  # a comparison tells of one time: one that was broken off begins anew
+        work.progress.forget(work.name)
+        work.progress.begin(work.name, "compare", os.getpid())
+    comparison = Comparison(work)
+    for change in work.data.tables:
+        work.plan(change.source)
+    work.each_part(comparison.part)
+    work.write_down()
+    if work.progress.unfinished(work.name):
+        raise TablesError("not the whole ring was compared; start it again")
+    repaired = comparison.repair() if work.document.get("repair") else 0
+    return {**comparison.total().figures(), "ranges_repaired": repaired}
+
+
+class Comparison:
+    """One comparison of all tables of a release; what came of each range is kept apart, for it may be done again."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        raw = raw_session(work.session)
+        self._comparers = {
+            change.source: Comparer(raw, work.data.keyspace, change, work.patience.insist, self._pause)
+            for change in work.data.tables
+        }
+        self._clean = Tally()
+        self._differing: dict[tuple[str, TokenRange], Tally] = {}
+        self._lock = threading.Lock()
+
+    def part(self, part: Part) -> int:
+        """Compare one range; return how many rows it had."""
+        tally = self._compare(part.source, part.tokens)
+        with self._lock:
+            if tally.differences:
+                self._differing[part.source, part.tokens] = tally
+            else:
+                self._clean.add(tally)
+        return tally.rows
+
+    def _compare(self, source: str, tokens: TokenRange) -> Tally:
+        with self._lock:
+            left = sum(tally.differences for tally in self._differing.values())
+        most = MOST_DOUBTS if left < MOST_LEFT else 0
+        return self._comparers[source].compare(tokens, self._page_rows, most, self._counted)
+
+    def repair(self) -> int:
+        """Copy the ranges that differ once more, in the order of the ring, and compare them again; how many."""
+        again = sorted(self._differing, key=lambda where: (where[0], where[1].start))
+        if len(again) > MOST_REPAIRS:
+            return 0
+        for source, tokens in again:
+            self.work.go_on()
+            copy_range(self.work, self._comparers[source].change, tokens)
+            tally = self._compare(source, tokens)
+            with self._lock:
+                del self._differing[source, tokens]
+                if tally.differences:
+                    self._differing[source, tokens] = tally
+                else:
+                    self._clean.add(tally)
+        return len(again)
+
+    def total(self) -> Tally:
+        """What all ranges came to."""
+        total = Tally()
+        for tally in (*self._differing.values(), self._clean):
+            total.add(tally)
+        return total
+
+    def _page_rows(self) -> int:
+        return self.work.governor.page_rows(1)
+
+    def _counted(self, rows: int) -> None:
+        self.work.go_on()
+        self.work.count(rows)
+        self.work.governor.admit(rows)
+
+    def _pause(self, seconds: float) -> None:
+        self.work.stop.wait(seconds)
+        self.work.go_on()
+
+
+class Comparer:
+    """Compares one table of a release with its twin; may be used by several threads.
+
+    `session` is a raw one; `ask` calls what it is given, again where that may help; `sleep` waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        keyspace: str,
+        change: TableChange,
+        ask: Ask = lambda attempt: attempt(),
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self.change = change
+        self.source = open_table(session, keyspace, change.source)
+        self.target = open_table(session, keyspace, change.target)
+        self.mapping = mapping_of(change, self.source)
+        # All columns, mapped or not: which others a row has tells why it is there.
+        both = (self.source, self.target)
+        left, right = (Reader(session, table, None, ConsistencyLevel.QUORUM, ask) for table in both)
+        self._readers = (left, right)
+        left, right = (Reader(session, table, None, ConsistencyLevel.ALL) for table in both)
+        self._readers_of_all = (left, right)
+        self._sleep = sleep
+
+    def compare(
+        self,
+        tokens: TokenRange,
+        page_rows: PageSize = lambda: PAGE_ROWS,
+        most_doubts: int = MOST_DOUBTS,
+        counted: Callable[[int], None] = lambda _rows: None,
+    ) -> Tally:
+        """Compare one range. Of differences at first sight, the partitions of `most_doubts` are looked at again.
+
+        `counted` is told now and then how many rows more were read; it may wait or raise.
+        """
+        tally, doubts, told = Tally(), set[int](), 0
+        for source, target, outcome in self._outcomes(self._readers, tokens, page_rows):
+            tally.rows += 1
+            if not outcome.differences:
+                tally.count(outcome)
+            elif len(doubts) < most_doubts:
+                doubts.add((source or target).token)  # type: ignore[union-attr]  # one of them is there
+            else:
+                self._count(tally, source or target, outcome)
+            if tally.rows - told >= TELL_ROWS:
+                counted(tally.rows - told)
+                told = tally.rows
+        counted(tally.rows - told)
+        tally.looked_again = len(doubts)
+        for token in sorted(self._left(doubts, page_rows)):
+            self._judge(tally, token, page_rows)
+        if tally.differences:
+            tally.ranges.append((self.change.source, tokens))
+        return tally
+
+    def _outcomes(
+        self, readers: tuple[Reader, Reader], tokens: TokenRange, page_rows: PageSize
+    ) -> Iterator[tuple[Row | None, Row | None, Outcome]]:
+        left, right = readers
+        for source, target in merge(left.rows(tokens, page_rows), right.rows(tokens, page_rows)):
+            yield source, target, compare_rows(source, target, self.mapping)
+        if self.mapping.statics:
+            for source, target in merge(left.partitions(tokens, page_rows), right.partitions(tokens, page_rows)):
+                yield source, target, compare_rows(source, target, self.mapping)
+
+    def _left(self, doubts: set[int], page_rows: PageSize) -> set[int]:
+        """Return the doubts that stay when they are read again and again."""
+        for pause in PAUSES:
+            if not doubts:
+                break
+            self._sleep(pause)
+            doubts = {token for token in doubts if self._differs(self._readers, token, page_rows)}
+        return doubts
+
+    def _differs(self, readers: tuple[Reader, Reader], token: int, page_rows: PageSize) -> bool:
+        found = self._outcomes(readers, TokenRange(token - 1, token), page_rows)
+        return any(outcome.differences for _, _, outcome in found)
+
+    def _judge(self, tally: Tally, token: int, page_rows: PageSize) -> None:
+        """Read a partition for the last time, at ALL where all nodes answer, and count what is there."""
+        tokens = TokenRange(token - 1, token)
+        try:
+            found = list(self._outcomes(self._readers_of_all, tokens, page_rows))
+        except (DriverException, NoHostAvailable):
+            found = list(self._outcomes(self._readers, tokens, page_rows))
+        for source, target, outcome in found:
+            self._count(tally, source or target, outcome)
+
+    def _count(self, tally: Tally, row: Row | None, outcome: Outcome) -> None:
+        tally.count(outcome)
+        for difference in outcome.differences[: MOST_EXAMPLES - len(tally.examples)]:
+            if row is not None:
+                tally.examples.append(self._example(row, difference))
+
+    def _example(self, row: Row, difference: Difference) -> Example:
+        names = (*self.source.partition, *(self.source.clustering if row.clustering is not None else ()))
+        values = (*row.partition, *(row.clustering or ()))
+        key = {
+            name: str(decode(self.change.source_columns[name], content))
+            for name, content in zip(names, values, strict=True)
+        }
+        return Example(self.change.source, key, difference.column, str(difference.what), difference.why)
