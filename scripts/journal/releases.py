@@ -11,6 +11,7 @@ from scripts.journal.document import allow, choice, nested, optional_number, opt
 from scripts.journal.errors import MisuseError, Refused
 from scripts.journal.hold import current_hold, held_words
 from scripts.journal.lock import current_lock, require
+from scripts.journal.pairs import pairs_there
 from scripts.journal.records import ADDED, current_record, live_now, record, records, require_record
 from scripts.journal.requests import open_requests
 from scripts.journal.transaction import Transaction
@@ -29,6 +30,7 @@ def read(act: Transaction, asked: Mapping[str, Any]) -> dict[str, Any]:
         "releases": records(act, whole(asked, "limit", LIMIT, MOST)),
         "current": current_record(act),
         "live": live_now(act),
+        "pairs": pairs_there(act),
         "lock": current_lock(act),
         "hold": current_hold(act),
         "requests": open_requests(act),

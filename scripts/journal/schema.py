@@ -87,7 +87,15 @@ CREATE TABLE events (
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
-STEPS = (FIRST,)
+SECOND = """
+CREATE TABLE pairs (
+    release TEXT PRIMARY KEY REFERENCES releases (id),
+    data    TEXT NOT NULL,
+    state   TEXT NOT NULL,
+    at      REAL NOT NULL
+);
+"""
+STEPS = (FIRST, SECOND)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.journal import events, hold, lock, releases, requests, signals
+from scripts.journal import events, hold, lock, pairs, releases, requests, signals
 from scripts.journal.errors import DamagedError, MisuseError, Refused, StoreError
 from scripts.journal.schema import connect
 from scripts.journal.transaction import Transaction
@@ -35,7 +35,7 @@ class Store:
         self.clock = clock
 
     def read(self, asked: Asked = EMPTY) -> Answer:
-        """{"limit"?} -> {"releases", "current", "live", "lock", "hold", "requests", "now"}."""
+        """{"limit"?} -> {"releases", "current", "live", "pairs", "lock", "hold", "requests", "now"}."""
         return self._do(releases.read, asked, "DEFERRED")
 
     def history(self, asked: Asked = EMPTY) -> Answer:
@@ -53,6 +53,10 @@ class Store:
     def finish(self, asked: Asked) -> Answer:
         """{"id", "state", "reason", "live"?, "earlier"?} -> {"release": REC}."""
         return self._do(releases.finish, asked)
+
+    def pair(self, asked: Asked) -> Answer:
+        """{"id", "state": making|level|dropping|dropped, "data"?, "reason"?} -> {"pair": PAIR}."""
+        return self._do(pairs.pair, asked)
 
     def acquire(self, asked: Asked) -> Answer:
         """{"holder": {"who", "purpose", "version"?, "nonce"}, "lease_seconds"} -> {"token", "lock": LOCK}."""
@@ -127,6 +131,7 @@ VERBS: Mapping[str, Callable[[Store, Asked], Answer]] = {
     "begin": Store.begin,
     "verdict": Store.verdict,
     "finish": Store.finish,
+    "pair": Store.pair,
     "acquire": Store.acquire,
     "beat": Store.beat,
     "release": Store.release,

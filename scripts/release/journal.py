@@ -70,6 +70,10 @@ class Journal:
         asked = {"id": release, "state": state, "reason": reason, "live": live, "earlier": list(earlier)}
         return self._part("finish", "release", asked)
 
+    def pair(self, release: str, state: str, data: Document | None = None, reason: str = "") -> Answer:
+        """Record how far a pair of tables has come: making (with `data`), level, dropping, dropped; the pair."""
+        return self._part("pair", "pair", {"id": release, "state": state, "data": data, "reason": reason})
+
     def acquire(self, holder: Document, lease_seconds: float) -> int:
         """Take the lock, or have it again; its token. `holder` is {"who", "purpose", "version"?, "nonce"}."""
         return int(self.ask("acquire", {"holder": holder, "lease_seconds": lease_seconds})["token"])

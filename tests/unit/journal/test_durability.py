@@ -156,7 +156,7 @@ def test_a_journal_of_a_newer_evenkeel_is_left_alone(tmp_path):
     store.read()
     with sqlite3.connect(store.path) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(DamagedError, match=r"was written by a newer Evenkeel: its schema is 99, this one knows 1$"):
+    with pytest.raises(DamagedError, match=r"was written by a newer Evenkeel: its schema is 99, this one knows 2$"):
         store.read()
 
 
