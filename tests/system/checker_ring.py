@@ -91,7 +91,8 @@ class Node:
         tokens = [-(2**63) + 1 + (2**64 // count) * place for place in range(self.number - 1, count, nodes)]
         settings = SETTINGS.format(
             tokens=",".join(str(token) for token in tokens), tokens_each=TOKENS_EACH, address=self.address,
-            data=self.folder / "data", write_ms=WRITE_MS, seeds=",".join(f"{SUBNET}.{number}" for number in range(1, nodes + 1)),
+            data=self.folder / "data", write_ms=WRITE_MS,
+            seeds=",".join(f"{SUBNET}.{number}" for number in range(1, nodes + 1)),
         )  # fmt: skip
         (self.folder / "cassandra.yaml").write_text(settings, "utf-8")
         rack = f"dc={DATACENTER}\nrack=r{self.number}\n"
