@@ -123,12 +123,14 @@ class Laboratory:
         """A session with a profile for each node by its number, and one for all of them."""
 
         def profile(policy: Any) -> ExecutionProfile:
-            return ExecutionProfile(policy, consistency_level=ConsistencyLevel.QUORUM, request_timeout=20)
+            return ExecutionProfile(
+                policy, consistency_level=ConsistencyLevel.QUORUM, request_timeout=4 * WRITE_MS / 1000
+            )
 
         nodes = {node.number: profile(WhiteListRoundRobinPolicy([node.address])) for node in self.ring.nodes}
         cluster = Cluster(
-            self.ring.addresses, protocol_version=5, connect_timeout=20, max_schema_agreement_wait=0,
-            control_connection_timeout=20,
+            self.ring.addresses, protocol_version=5, connect_timeout=60, max_schema_agreement_wait=0,
+            control_connection_timeout=60,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile(RoundRobinPolicy()), **nodes},
         )  # fmt: skip
         try:
@@ -179,9 +181,9 @@ class Release:
         if self.procedure.reverse:
             self._step("reverse", self._mirror_back)
         self.start_clients(self._new, first=10, count=3)
-        time.sleep(writing_seconds)
+        self.write_for(writing_seconds)
         self._step("node dies", self._kill_a_node)
-        time.sleep(writing_seconds)
+        self.write_for(writing_seconds)
 
     def _step(self, name: str, do: Callable[[], object]) -> None:
         began = time.monotonic()
@@ -263,6 +265,13 @@ class Release:
             client.start()
             self._clients.append(client)
 
+    def write_for(self, seconds: float) -> None:
+        """Let clients write for so long; on a slow machine longer, until each has done several operations."""
+        began, before = time.monotonic(), len(self.log)
+        while time.monotonic() < began + seconds or len(self.log) < before + 8 * len(self._clients):
+            assert time.monotonic() < began + 600, "the clients get nothing done"
+            time.sleep(0.2)
+
     def end_clients(self) -> None:
         """Have all clients end after what they are at."""
         for client in self._clients:
@@ -313,10 +322,8 @@ class Release:
             return sentence(compare.run(work))
 
     def _kill_a_node(self) -> None:
-        """Kill the second node while all write, and have it back."""
-        if len(self.ring.nodes) < 3:
-            return
-        node = self.ring.node(2)
+        """Kill the node in the middle while all write, and have it back."""
+        node = self.ring.nodes[len(self.ring.nodes) // 2]
         node.kill()
         time.sleep(3)
         node.start()

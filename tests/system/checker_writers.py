@@ -38,6 +38,10 @@ class Log:
         self._next = 0
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        """How many operations have come to something."""
+        return len(self._operations)
+
     def number(self) -> int:
         """The next operation's number."""
         with self._lock:
