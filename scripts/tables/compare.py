@@ -13,14 +13,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from cassandra import ConsistencyLevel, DriverException
 from cassandra.cluster import NoHostAvailable, Session
 
 from scripts.tables.backfill import copy_range
 from scripts.tables.cells import PAGE_ROWS, PageSize, Reader, Row, TokenRange, open_table
-from scripts.tables.difference import Difference, Outcome, compare_rows, mapping_of
+from scripts.tables.difference import Difference, Mapping, Outcome, compare_rows, mapping_of
 from scripts.tables.errors import TablesError
 from scripts.tables.merging import merge
 from scripts.tables.progress import Part
@@ -63,7 +64,7 @@ class Comparison:
         self.work = work
         raw = raw_session(work.session)
         self._comparers = {
-            change.source: Comparer(raw, work.data.keyspace, change, work.patience.insist, self._pause)
+            change.source: Comparer.open(raw, work.data.keyspace, change, work.patience.insist, self._pause)
             for change in work.data.tables
         }
         self._clean = Tally()
@@ -123,31 +124,44 @@ class Comparison:
         self.work.go_on()
 
 
+class Rows(Protocol):
+    """What reads one table; `Reader` is one."""
+
+    def rows(self, tokens: TokenRange, page_rows: PageSize = ...) -> Iterator[Row]:
+        """Give the rows of a range in order."""
+
+    def partitions(self, tokens: TokenRange, page_rows: PageSize = ...) -> Iterator[Row]:
+        """Give the static parts of a range in order."""
+
+
+@dataclass(frozen=True)
 class Comparer:
     """Compares one table of a release with its twin; may be used by several threads.
 
-    `session` is a raw one; `ask` calls what it is given, again where that may help; `sleep` waits for some seconds.
+    `readers` read source and target at QUORUM, `readers_of_all` at ALL; `sleep` waits for some seconds.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        keyspace: str,
-        change: TableChange,
-        ask: Ask = lambda attempt: attempt(),
-        sleep: Sleep = time.sleep,
-    ) -> None:
-        self.change = change
-        self.source = open_table(session, keyspace, change.source)
-        self.target = open_table(session, keyspace, change.target)
-        self.mapping = mapping_of(change, self.source)
-        # All columns, mapped or not: which others a row has tells why it is there.
-        both = (self.source, self.target)
-        left, right = (Reader(session, table, None, ConsistencyLevel.QUORUM, ask) for table in both)
-        self._readers = (left, right)
-        left, right = (Reader(session, table, None, ConsistencyLevel.ALL) for table in both)
-        self._readers_of_all = (left, right)
-        self._sleep = sleep
+    change: TableChange
+    mapping: Mapping
+    readers: tuple[Rows, Rows]
+    readers_of_all: tuple[Rows, Rows]
+    sleep: Sleep = time.sleep
+
+    @classmethod
+    def open(cls, session: Session, keyspace: str, change: TableChange, ask: Ask, sleep: Sleep) -> Comparer:
+        """Look at both tables through a raw session. `ask` calls what it is given, again where that may help.
+
+        All columns are read, mapped or not: which others a row has tells why it is there.
+        """
+        source, target = open_table(session, keyspace, change.source), open_table(session, keyspace, change.target)
+        quorum, every = ConsistencyLevel.QUORUM, ConsistencyLevel.ALL
+        return cls(
+            change,
+            mapping_of(change, source),
+            (Reader(session, source, None, quorum, ask), Reader(session, target, None, quorum, ask)),
+            (Reader(session, source, None, every), Reader(session, target, None, every)),
+            sleep,
+        )
 
     def compare(
         self,
@@ -161,7 +175,7 @@ class Comparer:
         `counted` is told now and then how many rows more were read; it may wait or raise.
         """
         tally, doubts, told = Tally(), set[int](), 0
-        for source, target, outcome in self._outcomes(self._readers, tokens, page_rows):
+        for source, target, outcome in self._outcomes(self.readers, tokens, page_rows):
             tally.rows += 1
             if not outcome.differences:
                 tally.count(outcome)
@@ -181,7 +195,7 @@ class Comparer:
         return tally
 
     def _outcomes(
-        self, readers: tuple[Reader, Reader], tokens: TokenRange, page_rows: PageSize
+        self, readers: tuple[Rows, Rows], tokens: TokenRange, page_rows: PageSize
     ) -> Iterator[tuple[Row | None, Row | None, Outcome]]:
         left, right = readers
         for source, target in merge(left.rows(tokens, page_rows), right.rows(tokens, page_rows)):
@@ -195,11 +209,11 @@ class Comparer:
         for pause in PAUSES:
             if not doubts:
                 break
-            self._sleep(pause)
-            doubts = {token for token in doubts if self._differs(self._readers, token, page_rows)}
+            self.sleep(pause)
+            doubts = {token for token in doubts if self._differs(self.readers, token, page_rows)}
         return doubts
 
-    def _differs(self, readers: tuple[Reader, Reader], token: int, page_rows: PageSize) -> bool:
+    def _differs(self, readers: tuple[Rows, Rows], token: int, page_rows: PageSize) -> bool:
         found = self._outcomes(readers, TokenRange(token - 1, token), page_rows)
         return any(outcome.differences for _, _, outcome in found)
 
@@ -207,9 +221,9 @@ class Comparer:
         """Read a partition for the last time, at ALL where all nodes answer, and count what is there."""
         tokens = TokenRange(token - 1, token)
         try:
-            found = list(self._outcomes(self._readers_of_all, tokens, page_rows))
+            found = list(self._outcomes(self.readers_of_all, tokens, page_rows))
         except (DriverException, NoHostAvailable):
-            found = list(self._outcomes(self._readers, tokens, page_rows))
+            found = list(self._outcomes(self.readers, tokens, page_rows))
         for source, target, outcome in found:
             self._count(tally, source or target, outcome)
 
@@ -220,7 +234,7 @@ class Comparer:
                 tally.examples.append(self._example(row, difference))
 
     def _example(self, row: Row, difference: Difference) -> Example:
-        names = (*self.source.partition, *(self.source.clustering if row.clustering is not None else ()))
+        names = self.change.partition if row.clustering is None else self.change.key
         values = (*row.partition, *(row.clustering or ()))
         key = {
             name: str(decode(self.change.source_columns[name], content))

@@ -110,7 +110,7 @@ class Result:
 
 
 class Laboratory:
-    """A ring with the mirror's jar and the mutants', and sessions on it."""
+    """A ring with the mirror's jar and the mutants', and sessions on it. Made before the ring is started."""
 
     def __init__(self, ring: Ring, folder: Path) -> None:
         self.ring, self.folder = ring, folder

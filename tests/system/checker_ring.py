@@ -51,8 +51,7 @@ commitlog_directory: {data}/commitlog
 hints_directory: {data}/hints
 saved_caches_directory: {data}/saved_caches
 cdc_raw_directory: {data}/cdc_raw
-commitlog_sync: periodic
-commitlog_sync_period: 500ms
+commitlog_sync: batch
 commitlog_segment_size: 8MiB
 commitlog_total_space: 64MiB
 memtable_heap_space: 48MiB

@@ -29,8 +29,10 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
     jars = cassandra_jars(folder)
     if jars is None or shutil.which("javac") is None:
         pytest.skip("no Cassandra jars (make up builds the host image), or no javac")
-    with Ring(jars, folder, nodes=NODES) as ring:
-        yield Laboratory(ring, folder)
+    ring = Ring(jars, folder, nodes=NODES)
+    laboratory = Laboratory(ring, folder)
+    with ring:
+        yield laboratory
 
 
 def test_a_sound_release_loses_nothing(laboratory):
