@@ -1,12 +1,13 @@
 """The verb `job`: long work started, asked for, stopped. It outlives whoever started it.
 
-    {"ring", "data", "do": "start" | "state" | "stop", "kind": "backfill" | "compare", "run"?, "paced"?, "streams"?,
-     "afresh"?}
+    {"ring", "data", "do": "start" | "state" | "stop" | "outside", "kind": "backfill" | "compare", "run"?, "paced"?,
+     "streams"?, "afresh"?, "by"?}
  -> {"job", "state": "running" | "done" | "failed" | "absent", "rows", "ranges", "ranges_done", "rate", "left_seconds",
      "reason", "figures", …}
 
 `start` attaches to work that runs, leaves work alone that is done (unless "afresh"), and goes on with work that was
-stopped or killed. With systemd it is the transient unit of the job's name; elsewhere a process of its own session.
+stopped or killed. `outside` ends work whose rest another program ("by") has done. With systemd a job is the transient
+unit of its name; elsewhere a process of its own session.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from scripts.tables.work import is_held, job_name
 
 START_SECONDS, STOP_SECONDS = 20.0, 30.0
 POLL_SECONDS = 0.05
+OUTSIDE_TRIES = 5
 RUNTIME = "/run/evenkeel"
 SYSTEMD = Path("/run/systemd/system")
 KILLED = "it ended in the middle, without a word; started again, it goes on from there"
@@ -40,8 +42,10 @@ def job(document: Mapping[str, Any]) -> dict[str, Any]:
         start(name, document, progress)
     elif do == "stop":
         stop(name, progress)
+    elif do == "outside":
+        outside(name, str(document.get("by", "another program")), progress)
     elif do != "state":
-        raise MisuseError("do must be start, state or stop")
+        raise MisuseError("do must be start, state, stop or outside")
     return state(name, progress)
 
 
@@ -113,6 +117,16 @@ def stop(name: str, progress: Progress) -> None:
                 return
             time.sleep(POLL_SECONDS)
     raise TablesError(f"{name} cannot be stopped; look at process {known['pid']}")
+
+
+def outside(name: str, who: str, progress: Progress) -> None:
+    """End a job as done; whoever follows it may start it again meanwhile, so its end is looked for."""
+    for _ in range(OUTSIDE_TRIES):
+        stop(name, progress)
+        progress.hand_over(name, who)
+        if not is_held(progress, name):
+            return
+    raise TablesError(f"{name} is started again and again; try once more")
 
 
 def state(name: str, progress: Progress) -> dict[str, Any]:

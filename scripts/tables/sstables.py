@@ -1,0 +1,64 @@
+"""The quick way: whole files of the old table taken over by the new one, on each node, instead of a copy row by row.
+
+Files keep everything exactly: cells, row markers, lives, tombstones, the order of lists. They are hard links, so that
+nothing is read or written but what Cassandra checks. It works only where a file of the old table is a file of the new
+one as it is. Needs no driver: the deployer decides with it, and `evenkeel-import` (scripts/host) does it on each node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from scripts.tables.request import Data, TableChange
+
+
+def obstacle(
+    data: Data, nodes_up: Mapping[str, bool], dropped_before: Mapping[str, Sequence[str]] | None = None
+) -> str | None:
+    """Return why the files cannot be taken over, in a sentence for a person; None when they can.
+
+    `nodes_up` has every node of the ring; `dropped_before`, by physical table, the columns that were once dropped from
+    a source (system_schema.dropped_columns): its files may still have them, and another table does not know them.
+    """
+    for change in data.tables:
+        once = (dropped_before or {}).get(change.source, ())
+        if reason := obstacle_of(change, once):
+            return f"files of {change.source} cannot be taken over as they are: {reason}"
+    down = sorted(node for node, up in nodes_up.items() if not up)
+    if down:
+        return f"every node takes over its own files, and {', '.join(down)} is down"
+    return None
+
+
+def obstacle_of(change: TableChange, dropped_before: Sequence[str] = ()) -> str | None:
+    """Return what in the change of one table stands in the way."""
+    renamed = [f"{pair.source} is renamed to {pair.target}" for pair in change.pairs if pair.source != pair.target]
+    widened = [
+        f"{pair.source} is widened from {pair.source_type} to {pair.target_type}"
+        for pair in change.pairs
+        if plain(pair.source_type) != plain(pair.target_type)
+    ]
+    dropped = [f"{name} is dropped" for name in change.dropped]
+    defaults = [
+        f"{added.target} has a default, which no file has" for added in change.added if added.default is not None
+    ]
+    before = [f"{name} was dropped from it once" for name in dropped_before]
+    return next(iter([*renamed, *widened, *dropped, *defaults, *before]), None)
+
+
+def plain(cql_type: str) -> str:
+    """Return a type as it is compared."""
+    return cql_type.replace(" ", "").replace("varchar", "text")
+
+
+def requests(data: Data) -> list[dict[str, str]]:
+    """Return what `evenkeel-import` is told on each node, one after the other, as JSON on its standard input."""
+    return [
+        {
+            "keyspace": data.keyspace,
+            "source": change.source,
+            "target": change.target,
+            "tag": f"evenkeel-import-{data.number}",
+        }
+        for change in data.tables
+    ]
