@@ -12,21 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.schema import ColumnError, check_columns, check_primary_key
+from components.fields import FILE_NAME, ArtifactError, Fields
+from components.tables import Migration, Table, read_migrations, read_tables
 
-FILE_NAME = "evenkeel.toml"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,47}")
 URL_PATH = re.compile(r"/[!-~]*")
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+__all__ = ["FILE_NAME", "ArtifactError", "Limits", "Manifest", "SmokeCheck", "Table", "parse_manifest"]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-NO_DEFAULT = object()
-
-
-class ArtifactError(ValueError):
-    """An artifact or manifest that cannot be used; the message is one sentence for the person who made it."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +65,6 @@ class SmokeCheck:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the service: its columns' CQL types, and the primary key, whose first column is the partition key."""
-
-    name: str
-    columns: Mapping[str, str]
-    primary_key: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the table as plain data: {"name", "columns", "primary_key"}."""
-        return {"name": self.name, "columns": dict(self.columns), "primary_key": list(self.primary_key)}
-
-
-@dataclass(frozen=True)
 class Manifest:
     """What an artifact says about itself: who it is, how to start it, how to ask it, what it may use, what it needs."""
 
@@ -93,55 +75,7 @@ class Manifest:
     limits: Limits
     smoke: tuple[SmokeCheck, ...] = ()
     tables: tuple[Table, ...] = ()
-
-
-class Fields:
-    """Typed look-ups in one TOML table; each refuses a bad value by the key's full name, in one sentence."""
-
-    def __init__(self, values: object, where: str) -> None:
-        self.where = where
-        if not isinstance(values, dict):
-            raise ArtifactError(f"{FILE_NAME}: {where} is {values!r}; it must be a table")
-        self.values: dict[str, Any] = values
-
-    def refuse(self, key: str, problem: str) -> ArtifactError:
-        """Return the error for `key`, for the caller to raise."""
-        return ArtifactError(f"{FILE_NAME}: {self.where + '.' if self.where else ''}{key} {problem}")
-
-    def refuse_unknown(self, known: tuple[str, ...]) -> None:
-        """Refuse any key that is not in `known`."""
-        for key in self.values:
-            if key not in known:
-                raise self.refuse(key, f"is not a key that this place knows; it knows {', '.join(known)}")
-
-    def of_type(self, key: str, kind: type | tuple[type, ...], what: str, default: Any = NO_DEFAULT) -> Any:
-        """Return the value of `key` if it is of `kind` (a bool is no int), or the default where there is none."""
-        value = self.values.get(key, default)
-        if value is NO_DEFAULT:
-            raise self.refuse(key, f"is missing; give {what}")
-        wrong_bool = isinstance(value, bool) and kind is int
-        if value is not default and (wrong_bool or not isinstance(value, kind)):
-            raise self.refuse(key, f"is {value!r}; give {what}")
-        return value
-
-    def matching(self, key: str, pattern: re.Pattern[str], what: str, default: Any = NO_DEFAULT) -> str:
-        """Return a string of the given form."""
-        value: str = self.of_type(key, str, what, default)
-        if not pattern.fullmatch(value):
-            raise self.refuse(key, f"is {value!r}; give {what}")
-        return value
-
-    def whole(self, key: str, low: int, high: int, what: str, default: Any = NO_DEFAULT) -> int:
-        """Return a whole number from `low` to `high`."""
-        value: int = self.of_type(key, int, what, default)
-        if not low <= value <= high:
-            raise self.refuse(key, f"is {value}; give {what}, from {low} to {high}")
-        return value
-
-    def tables(self, key: str) -> list[Fields]:
-        """Return an array of tables, each ready for look-ups; none where the key is absent."""
-        values = self.of_type(key, list, f"one or more [[{key}]] tables", [])
-        return [Fields(value, f"{key}[{number}]") for number, value in enumerate(values, 1)]
+    migrations: tuple[Migration, ...] = ()
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -150,7 +84,8 @@ def parse_manifest(text: str) -> Manifest:
         top = Fields(tomllib.loads(text), "")
     except tomllib.TOMLDecodeError as error:
         raise ArtifactError(f"{FILE_NAME} is not TOML: {error}") from None
-    top.refuse_unknown(("name", "version", "start", "http", "limits", "smoke", "tables"))
+    top.refuse_unknown(("name", "version", "start", "http", "limits", "smoke", "tables", "migrations"))
+    tables = read_tables(top.tables("tables"))
     return Manifest(
         name=top.matching("name", NAME, "lower-case letters, digits and dashes, such as item-service"),
         version=top.matching("version", VERSION, "a version such as 1.0.0"),
@@ -158,7 +93,8 @@ def parse_manifest(text: str) -> Manifest:
         http=read_http(Fields(top.of_type("http", dict, "a table [http]", {}), "http")),
         limits=read_limits(Fields(top.of_type("limits", dict, "a table [limits]"), "limits")),
         smoke=read_smoke(top.tables("smoke")),
-        tables=read_tables(top),
+        tables=tables,
+        migrations=read_migrations(top.tables("migrations"), tables),
     )
 
 
@@ -230,28 +166,3 @@ def read_check(entry: Fields) -> SmokeCheck:
         capture=capture,
         max_ms=entry.whole("max_ms", 1, 5000, "the milliseconds within which it is answered", SmokeCheck.max_ms),
     )
-
-
-def read_tables(top: Fields) -> tuple[Table, ...]:
-    """Return the service's tables, their names unique."""
-    tables: list[Table] = []
-    for entry in top.tables("tables"):
-        table = read_table(entry)
-        if table.name in {other.name for other in tables}:
-            raise entry.refuse("name", f"is {table.name!r}, which another table has already; make it unique")
-        tables.append(table)
-    return tuple(tables)
-
-
-def read_table(entry: Fields) -> Table:
-    """Return one table whose columns and primary key fit together."""
-    entry.refuse_unknown(("name", "columns", "primary_key"))
-    name = entry.matching("name", IDENTIFIER, "lower-case letters, digits and underscores, at most 48, such as item")
-    columns = entry.of_type("columns", dict, 'a table of column = CQL type, such as {id = "uuid"}')
-    key = entry.of_type("primary_key", list, 'a list of columns, such as ["id"]')
-    try:
-        check_columns(columns)
-        check_primary_key(key, columns)
-    except ColumnError as error:
-        raise entry.refuse(error.key, str(error)) from None
-    return Table(name, dict(columns), tuple(key))

@@ -19,7 +19,8 @@ SOURCES = sorted(
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # What both sides read: artifacts, their manifests and their tables; these know neither Pulumi nor a machine.
-SHARED = tuple(f"components.{part}" for part in ("artifact", "manifest", "schema", "stages", "window"))
+SHARED_PARTS = ("artifact", "data", "fields", "manifest", "migration", "schema", "stages", "tables", "window")
+SHARED = tuple(f"components.{part}" for part in SHARED_PARTS)
 # Outside library -> the files or folders that may import it.
 ONE_IMPORTER = {
     "pulumi_command": ("components/commands.py", "scripts/engine/"),
