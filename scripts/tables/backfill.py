@@ -18,7 +18,7 @@ from cassandra.query import BatchStatement, BatchType, BoundStatement
 from scripts.tables.cells import Page, PageSize, Reader, Row, TokenRange, open_table
 from scripts.tables.mapping import Plan, plans
 from scripts.tables.pace import Governor
-from scripts.tables.patience import Patience, is_overload
+from scripts.tables.patience import Patience, is_overload, passes
 from scripts.tables.progress import Part
 from scripts.tables.request import TableChange
 from scripts.tables.wire import profile_of, raw_session
@@ -122,6 +122,11 @@ def joined(statements: list[BoundStatement]) -> Any:
     return batch
 
 
+def gravest(errors: list[BaseException], tries: int) -> BaseException:
+    """Return an error that does not pass by itself, if there is one."""
+    return next((error for error in errors if not passes(error, tries)), errors[0])
+
+
 class Writer:
     """Sends many statements at once, as the pace allows, and insists on every one of them."""
 
@@ -137,7 +142,7 @@ class Writer:
         waiting = statements
         while failed := self._once(waiting):
             tries += 1
-            self.patience.rest(failed[0][2], tries)
+            self.patience.rest(gravest([error for _, _, error in failed], tries), tries)
             waiting = [(rows, statement) for rows, statement, _ in failed]
         if tries:
             self.patience.pausing = ""

@@ -18,7 +18,7 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import Session
 
 from scripts.tables.errors import TablesError
-from scripts.tables.wire import RawRow, bind, profile_of
+from scripts.tables.wire import RawRow, bind, profile_of, quoted
 
 SIMPLE, SET, MAP, LIST, UDT = "simple", "set", "map", "list", "udt"
 PAGE_ROWS = 1_000
@@ -161,10 +161,10 @@ class Reader:
         self._statics = session.prepare(self._select(table.partition, self.statics, "DISTINCT "))
 
     def _select(self, key: tuple[str, ...], columns: tuple[Column, ...], distinct: str = "") -> str:
-        marks = ", ".join(self.table.partition)
-        wanted = [f"token({marks})", *key]
-        for column in columns:
-            wanted += [column.name, f"writetime({column.name})", f"ttl({column.name})"]
+        marks = ", ".join(map(quoted, self.table.partition))
+        wanted = [f"token({marks})", *map(quoted, key)]
+        for name in (quoted(column.name) for column in columns):
+            wanted += [name, f"writetime({name})", f"ttl({name})"]
         return (
             f"SELECT {distinct}{', '.join(wanted)} FROM {self.table.keyspace}.{self.table.name}"  # noqa: S608 - schema's names
             f" WHERE token({marks}) > ? AND token({marks}) <= ?"

@@ -26,7 +26,7 @@ from scripts.tables.errors import MisuseError, TablesError
 from scripts.tables.progress import Progress
 from scripts.tables.work import is_held, job_name
 
-START_SECONDS, STOP_SECONDS = 20.0, 30.0
+START_SECONDS, STOP_SECONDS = 45.0, 30.0
 POLL_SECONDS = 0.05
 OUTSIDE_TRIES = 5
 RUNTIME = "/run/evenkeel"

@@ -19,7 +19,7 @@ from cassandra.query import BoundStatement
 from scripts.tables.cells import LIST, MAP, SET, SIMPLE, UDT, Cell, Column, Row, Table, join_values
 from scripts.tables.errors import Refused
 from scripts.tables.request import TableChange
-from scripts.tables.wire import UNSET, bind, encode
+from scripts.tables.wire import UNSET, bind, encode, quoted
 
 MARKER = struct.pack(">q", 1)
 _INT = struct.Struct(">i")
@@ -171,7 +171,7 @@ def _plan(session: Session, change: TableChange, source: Table, target: Table, s
             assignments += _assignments(target.column(name), target.column(name).kind)
     update = None
     if assignments:
-        where = " AND ".join(f"{name} = ?" for name in key)
+        where = " AND ".join(f"{quoted(name)} = ?" for name in key)
         update = session.prepare(
             f"UPDATE {target.keyspace}.{target.name} USING TIMESTAMP ? AND TTL ?"  # noqa: S608 - names from the schema
             f" SET {', '.join(assignments)} WHERE {where}"
@@ -181,11 +181,12 @@ def _plan(session: Session, change: TableChange, source: Table, target: Table, s
 
 def _assignments(column: Column, kind: str) -> list[str]:
     """Return what stands after SET for one column, one mark each."""
+    name = quoted(column.name)
     if kind == SIMPLE:
-        return [f"{column.name} = ?"]
+        return [f"{name} = ?"]
     if kind == UDT:
-        return [f"{column.name}.{field} = ?" for field in column.fields]
-    return [f"{column.name} = {column.name} + ?"]
+        return [f"{name}.{quoted(field)} = ?" for field in column.fields]
+    return [f"{name} = {name} + ?"]
 
 
 def _insert(session: Session, change: TableChange, target: Table) -> tuple[Any, tuple[bytes, ...], dict[str, bytes]]:
@@ -206,7 +207,7 @@ def _insert(session: Session, change: TableChange, target: Table) -> tuple[Any, 
             whole[added.target] = value
     marks = ", ".join("?" * len(names))
     statement = session.prepare(
-        f"INSERT INTO {target.keyspace}.{target.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - schema's names
+        f"INSERT INTO {target.keyspace}.{target.name} ({', '.join(map(quoted, names))}) VALUES ({marks})"  # noqa: S608 - schema's names
         " USING TIMESTAMP 1 AND TTL ?"
     )
     return statement, tuple(values), whole

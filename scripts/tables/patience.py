@@ -23,12 +23,12 @@ from cassandra import (
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
 from cassandra.pool import NoConnectionsAvailable
-from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage
+from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage, ServerError
 
 from scripts.tables.errors import TablesError
 
 FIRST_BREAK, LONGEST_BREAK = 0.1, 5.0
-# A replica that fails (not: is late) may be about to go down, or may have met something it will always refuse.
+# A node that fails (not: is late) may be about to go down, or may have met something it will always fail at.
 FAILURES = 10
 
 PASSING = (
@@ -79,7 +79,8 @@ class Patience:
 
 def passes(error: BaseException, tries: int) -> bool:
     """Whether this error goes away by itself."""
-    if isinstance(error, WriteFailure | ReadFailure):
+    causes = list(error.errors.values()) if isinstance(error, NoHostAvailable) else []
+    if isinstance(error, WriteFailure | ReadFailure) or any(isinstance(cause, ServerError) for cause in causes):
         return tries < FAILURES
     return isinstance(error, PASSING)
 

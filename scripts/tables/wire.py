@@ -93,6 +93,11 @@ def bind(statement: PreparedStatement, values: Sequence[Any]) -> BoundStatement:
     return bound
 
 
+def quoted(name: str) -> str:
+    """Return a name as CQL takes any: «order» or «token» is a word of its own without."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def decode(cql_type: str, content: bytes | None) -> Any:
     """Return the Python value that these bytes stand for, for people; types of the user's own stay as hexadecimal."""
     if content is None:

@@ -112,6 +112,7 @@ class Work:
                     self._finished[part.place] = rows
             except BaseException as error:
                 errors.append(error)
+                self.stop.set()  # the others may be waiting for a ring that has no part in this
                 return
 
     def write_down(self) -> None:

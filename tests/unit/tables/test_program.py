@@ -1,0 +1,55 @@
+"""The program as it is called on the control host: JSON in, JSON out, an exit status a kind of answer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.tables.changes import DOCUMENT
+
+ROOT = Path(__file__).resolve().parents[3]
+RING = {"contact_points": ["127.0.0.1"], "datacenter": "dc1", "admin_password": "secret", "port": 1}
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(*arguments, content=""):
+        return subprocess.run(
+            [sys.executable, "-m", "scripts.tables", *arguments],
+            input=content,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"EVENKEEL_JOURNAL": str(tmp_path / "journal.sqlite")},
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [(), ("dance",), ("job", "more")])
+def test_a_verb_that_nobody_knows_is_the_callers_mistake(run, arguments):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "the verbs are inspect" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", '{"users": {"p99_ms": true, "p99_before_ms": 3}}', "{}"])
+def test_a_document_that_makes_no_sense_is_the_callers_mistake(run, content):
+    done = run("pace", content=content)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_told_of_the_users_is_kept(run):
+    done = run("pace", content=json.dumps({"users": {"p99_ms": 12.5, "p99_before_ms": 11}}))
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"told": True})
+
+
+def test_a_jobs_state_is_json(run):
+    content = json.dumps({"ring": RING, "data": DOCUMENT, "do": "state", "kind": "backfill"})
+    assert json.loads(run("job", content=content).stdout)["state"] == "absent"
