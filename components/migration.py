@@ -211,13 +211,13 @@ class Derivation:
             if column not in derived and column not in self.migration.add:
                 raise MigrationError(
                     f"{name}.{column} is new in {self.version}, but its migration does not say where it comes from:"
-                    " name it in add or rename"
+                    " name it in add or rename, or release the version between first"
                 )
         for column, was in derived.items():
             if column not in new:
                 raise MigrationError(
                     f"{name}.{was} is not in {self.version}, but its migration does not say what becomes of it:"
-                    " name it in rename or drop"
+                    " name it in rename or drop, or release the version between first"
                 )
             self.require_type(column, old[was], new[column])
             if (was in self.old.static) != (column in self.new.static):

@@ -6,23 +6,26 @@
 import { randomUUID } from "node:crypto";
 import cassandra from "cassandra-driver";
 import { badRequest } from "./errors.js";
-import { FIELDS } from "./item.js";
 
 const { types } = cassandra;
-const SHOWN = ["id", ...FIELDS, "created_at", "updated_at"].join(", ");
 
 export class ItemStore {
   #database;
+  #form;
+  #all;
   #statements;
 
-  constructor(database, settings) {
+  // form: which fields there are, and in which columns (item.js).
+  constructor(database, settings, form) {
     this.#database = database;
-    this.#statements = statements(settings);
+    this.#form = form;
+    this.#all = ["id", ...form.fields, "created_at", "updated_at"];
+    this.#statements = statements(settings, form, this.#all);
   }
 
   // The readiness probe: any key will do, and a new one each time asks other replicas each time.
   static probe(settings) {
-    return { query: statements(settings).exists, parameters: () => [types.Uuid.fromString(randomUUID())] };
+    return { query: exists(settings), parameters: () => [types.Uuid.fromString(randomUUID())] };
   }
 
   async list({ size, pageState }) {
@@ -30,19 +33,20 @@ export class ItemStore {
     const result = await this.#database.execute(this.#statements.list, [], options).catch((error) => {
       throw isBadPage(error, pageState) ? badRequest("page_state does not fit this list", "page_state") : error;
     });
-    return { rows: result.rows.filter((row) => row.created_at !== null).map(plain), next: result.pageState ?? null };
+    const rows = result.rows.filter((row) => row.created_at !== null).map((row) => this.#plain(row));
+    return { rows, next: result.pageState ?? null };
   }
 
   async read(id) {
     const row = (await this.#database.execute(this.#statements.read, [id])).first();
-    return row?.created_at ? plain(row) : null;
+    return row?.created_at ? this.#plain(row) : null;
   }
 
   async create(fields) {
     const timestamp = this.#database.timestampAfter();
     const now = new Date(Math.floor(timestamp / 1000));
     const row = { id: randomUUID(), ...fields, created_at: now, updated_at: now };
-    const values = ["id", ...FIELDS, "created_at", "updated_at"].map((field) => row[field] ?? types.unset);
+    const values = this.#all.map((field) => row[field] ?? types.unset);
     await this.#database.execute(this.#statements.create, values, { timestamp });
     return { row, timestamp };
   }
@@ -52,8 +56,8 @@ export class ItemStore {
     const before = (await this.#database.execute(this.#statements.readForUpdate, [id])).first();
     if (!before?.created_at) return null;
     const timestamp = this.#database.timestampAfter(Number(before.written));
-    const row = { ...plain(before), ...changes, updated_at: new Date(Math.floor(timestamp / 1000)) };
-    const values = FIELDS.map((field) => (field in changes ? changes[field] : types.unset));
+    const row = { ...this.#plain(before), ...changes, updated_at: new Date(Math.floor(timestamp / 1000)) };
+    const values = this.#form.fields.map((field) => (field in changes ? changes[field] : types.unset));
     await this.#database.execute(this.#statements.update, [...values, row.updated_at, id], { timestamp });
     return { row, timestamp };
   }
@@ -65,26 +69,30 @@ export class ItemStore {
     await this.#database.execute(this.#statements.remove, [id], { timestamp });
     return timestamp;
   }
+
+  #plain(row) {
+    return { ...Object.fromEntries(this.#all.map((field) => [field, row[field]])), id: row.id.toString() };
+  }
 }
 
-function statements({ keyspace, table: name }) {
-  const table = `${keyspace}.${name}`;
-  const assignments = [...FIELDS, "updated_at"].map((field) => `${field} = ?`).join(", ");
-  const marks = SHOWN.split(", ").map(() => "?").join(", ");
+const exists = ({ keyspace, table }) => `SELECT id FROM ${keyspace}.${table} WHERE id = ?`;
+
+// Answers have the fields' names, whatever the columns are called.
+function statements(settings, form, all) {
+  const table = `${settings.keyspace}.${settings.table}`;
+  const columns = all.map((field) => form.column(field));
+  const named = (field) => (form.column(field) === field ? field : `${form.column(field)} AS ${field}`);
+  const shown = all.map(named).join(", ");
+  const assignments = [...form.fields, "updated_at"].map((field) => `${form.column(field)} = ?`).join(", ");
+  const marks = all.map(() => "?").join(", ");
   return {
-    list: `SELECT ${SHOWN} FROM ${table}`,
-    read: `SELECT ${SHOWN} FROM ${table} WHERE id = ?`,
-    readForUpdate: `SELECT ${SHOWN}, writetime(updated_at) AS written FROM ${table} WHERE id = ?`,
-    exists: `SELECT id FROM ${table} WHERE id = ?`,
-    create: `INSERT INTO ${table} (${SHOWN}) VALUES (${marks})`,
+    list: `SELECT ${shown} FROM ${table}`,
+    read: `SELECT ${shown} FROM ${table} WHERE id = ?`,
+    readForUpdate: `SELECT ${shown}, writetime(updated_at) AS written FROM ${table} WHERE id = ?`,
+    create: `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${marks})`,
     update: `UPDATE ${table} SET ${assignments} WHERE id = ?`,
     remove: `DELETE FROM ${table} WHERE id = ?`,
   };
-}
-
-function plain(row) {
-  const fields = Object.fromEntries(SHOWN.split(", ").map((field) => [field, row[field]]));
-  return { ...fields, id: row.id.toString() };
 }
 
 function isBadPage(error, pageState) {

@@ -5,81 +5,128 @@ const LARGEST_INT = 2 ** 31 - 1;
 const READ_ONLY = ["id", "created_at", "updated_at"];
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-function checkText(field, value, most) {
-  if (typeof value !== "string") throw badRequest(`${field} must be a string`, field);
-  if (value.length > most) throw badRequest(`${field} must have at most ${most} characters`, field);
-  return value;
-}
-
-const CHECKS = {
-  name(value) {
-    if (typeof value !== "string" || !value.trim()) throw badRequest("name must be a string that is not empty", "name");
-    return checkText("name", value, 200);
+// What kinds of fields there are: what may be in one of them. `most` is the most characters, or the largest number.
+const KINDS = {
+  text(field, value, { most, needed }) {
+    if (needed && (typeof value !== "string" || !value.trim())) {
+      throw badRequest(`${field} must be a string that is not empty`, field);
+    }
+    if (typeof value !== "string") throw badRequest(`${field} must be a string`, field);
+    if (value.length > most) throw badRequest(`${field} must have at most ${most} characters`, field);
+    return value;
   },
-  description: (value) => checkText("description", value, 10_000),
-  quantity(value) {
-    if (!Number.isInteger(value) || value < 0 || value > LARGEST_INT) {
-      throw badRequest(`quantity must be a whole number from 0 to ${LARGEST_INT}`, "quantity");
+  whole(field, value, { most }) {
+    if (!Number.isInteger(value) || value < 0 || value > most) {
+      throw badRequest(`${field} must be a whole number from 0 to ${most}`, field);
     }
     return value;
   },
-  tags(value) {
+  tags(field, value) {
     const isList = Array.isArray(value) && value.length <= 32;
     if (!isList || !value.every((tag) => typeof tag === "string" && tag.trim() && tag.length <= 50)) {
-      throw badRequest("tags must be a list of at most 32 strings of 1 to 50 characters", "tags");
+      throw badRequest(`${field} must be a list of at most 32 strings of 1 to 50 characters`, field);
     }
     return [...new Set(value)].sort();
   },
 };
 
-export const FIELDS = Object.keys(CHECKS);
+// How a field without a value is shown, and one with: a bigint comes from the driver as an object.
+const SHOWN = {
+  text: (value) => value ?? null,
+  whole: (value) => (value === null || value === undefined ? null : Number(value)),
+  tags: (value) => value ?? [],
+};
 
-// null clears an optional field. Read-only fields may be in an update, where they are ignored, so that what was read
-// can be sent back.
-function readFields(body, ignored) {
-  if (body === null || typeof body !== "object" || Array.isArray(body)) {
-    throw badRequest("the body must be a JSON object");
+// The fields of the first version; a release may add to them (release.js).
+//   kind      see KINDS          column    its column in the table, where that has another name
+//   most      see KINDS          needed    must be given, and not null
+//   initial   what is there where nothing else is
+const FIELDS = {
+  name: { kind: "text", most: 200, needed: true },
+  description: { kind: "text", most: 10_000 },
+  quantity: { kind: "whole", most: LARGEST_INT },
+  tags: { kind: "tags" },
+};
+
+export class ItemForm {
+  #fields;
+  #readOnly;
+  #ignored;
+
+  constructor({ fields = {}, computed = [], ignored = [] } = {}) {
+    const names = Object.keys({ ...FIELDS, ...fields });
+    this.#fields = Object.fromEntries(
+      names.map((name) => [name, { column: name, initial: null, ...FIELDS[name], ...fields[name] }]),
+    );
+    this.#ignored = ignored;
+    this.#readOnly = [...READ_ONLY, ...computed, ...ignored];
   }
-  const fields = {};
-  for (const [field, value] of Object.entries(body)) {
-    if (ignored.includes(field)) continue;
-    if (!Object.hasOwn(CHECKS, field)) throw badRequest(`${field} is not a field of an item that can be set`, field);
-    fields[field] = value === null && field !== "name" ? null : CHECKS[field](value);
+
+  get fields() {
+    return Object.keys(this.#fields);
   }
-  return fields;
-}
 
-export function readNew(body) {
-  const fields = readFields(body, []);
-  if (!("name" in fields)) throw badRequest("name is missing", "name");
-  return fields;
-}
+  // Returns the field's column in the table.
+  column(field) {
+    return this.#fields[field]?.column ?? field;
+  }
 
-export function readReplacement(body, computed = []) {
-  const fields = readFields(body, [...READ_ONLY, ...computed]);
-  if (!("name" in fields)) throw badRequest("name is missing", "name");
-  return { ...Object.fromEntries(FIELDS.map((field) => [field, null])), ...fields };
-}
+  readNew(body) {
+    return { ...this.#empty(), ...this.#whole(body, this.#ignored) };
+  }
 
-export function readChanges(body, computed = []) {
-  const fields = readFields(body, [...READ_ONLY, ...computed]);
-  if (!Object.keys(fields).length) throw badRequest(`give at least one of ${FIELDS.join(", ")}`);
-  return fields;
+  readReplacement(body) {
+    return { ...this.#empty(), ...this.#whole(body, this.#readOnly) };
+  }
+
+  readChanges(body) {
+    const fields = this.#read(body, this.#readOnly);
+    if (!Object.keys(fields).length) throw badRequest(`give at least one of ${this.fields.join(", ")}`);
+    return fields;
+  }
+
+  show(row) {
+    const show = ([name, { kind, initial }]) => [name, SHOWN[kind](row[name] ?? initial)];
+    return {
+      id: row.id,
+      ...Object.fromEntries(Object.entries(this.#fields).map(show)),
+      created_at: row.created_at,
+      updated_at: row.updated_at ?? row.created_at,
+    };
+  }
+
+  #empty() {
+    return Object.fromEntries(Object.entries(this.#fields).map(([name, { initial }]) => [name, initial]));
+  }
+
+  #whole(body, ignored) {
+    const fields = this.#read(body, ignored);
+    for (const [name, { needed }] of Object.entries(this.#fields)) {
+      if (needed && !(name in fields)) throw badRequest(`${name} is missing`, name);
+    }
+    return fields;
+  }
+
+  // null clears an optional field. Read-only fields may be in an update, where they are ignored, so that what was read
+  // can be sent back.
+  #read(body, ignored) {
+    if (body === null || typeof body !== "object" || Array.isArray(body)) {
+      throw badRequest("the body must be a JSON object");
+    }
+    const fields = {};
+    for (const [name, value] of Object.entries(body)) {
+      if (ignored.includes(name)) continue;
+      if (!Object.hasOwn(this.#fields, name)) {
+        throw badRequest(`${name} is not a field of an item that can be set`, name);
+      }
+      const field = this.#fields[name];
+      fields[name] = value === null && !field.needed ? field.initial : KINDS[field.kind](name, value, field);
+    }
+    return fields;
+  }
 }
 
 export function readId(value) {
   if (!UUID.test(value)) throw badRequest("the item's id must be a UUID", "id");
   return value.toLowerCase();
-}
-
-export function show(row) {
-  return {
-    id: row.id,
-    name: row.name,
-    description: row.description ?? null,
-    quantity: row.quantity ?? null,
-    tags: row.tags ?? [],
-    created_at: row.created_at,
-    updated_at: row.updated_at ?? row.created_at,
-  };
 }

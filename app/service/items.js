@@ -1,7 +1,7 @@
 // The routes of /item.
 import express from "express";
 import { badRequest, HttpError, notFound, refuseMethod } from "./errors.js";
-import { readChanges, readId, readNew, readReplacement, show } from "./item.js";
+import { ItemForm, readId } from "./item.js";
 
 const DEFAULT_LIMIT = 100;
 const MOST_ITEMS = 1000;
@@ -31,7 +31,8 @@ function requireJson(request, response, next) {
 export function itemRoutes(store, release) {
   const routes = express.Router();
   const body = [requireJson, express.json({ limit: BODY_LIMIT, inflate: false })];
-  const present = (row) => release.present(show(row));
+  const form = new ItemForm(release);
+  const present = (row) => release.present(form.show(row));
 
   // The clock that orders this write among others, for whoever checks that none was lost.
   const written = (response, timestamp) => response.set("X-Write-Timestamp", String(timestamp));
@@ -42,7 +43,7 @@ export function itemRoutes(store, release) {
   }
 
   async function create(request, response) {
-    const { row, timestamp } = await store.create(readNew(request.body));
+    const { row, timestamp } = await store.create(form.readNew(request.body));
     written(response, timestamp).status(201).location(`/item/${row.id}`).json(present(row));
   }
 
@@ -56,7 +57,7 @@ export function itemRoutes(store, release) {
   function update(readBody) {
     return async (request, response) => {
       const id = readId(request.params.id);
-      const outcome = await store.update(id, readBody(request.body, release.computed));
+      const outcome = await store.update(id, readBody(request.body));
       if (!outcome) throw notFound(`there is no item ${id}`);
       written(response, outcome.timestamp).json(present(outcome.row));
     };
@@ -71,8 +72,8 @@ export function itemRoutes(store, release) {
   routes
     .route("/item/:id")
     .get(read)
-    .put(body, update(readReplacement))
-    .patch(body, update(readChanges))
+    .put(body, update((sent) => form.readReplacement(sent)))
+    .patch(body, update((sent) => form.readChanges(sent)))
     .delete(remove)
     .all(refuseMethod("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"));
   return routes;

@@ -3,8 +3,12 @@
 //   present(item)   the item as this version shows it
 //   computed        fields that present() adds: clients may send them back, they are ignored
 //   before          Express middleware that runs before every request to /item, or null
+//   fields          what differs in the fields of an item, by name: see FIELDS in item.js
+//   ignored         fields that an earlier version had: clients may still send them
 export default {
   present: (item) => item,
   computed: [],
   before: null,
+  fields: {},
+  ignored: [],
 };

@@ -1,5 +1,6 @@
 // Starts the service: settings, database, HTTP, and the end on SIGTERM.
 import { Database } from "./database.js";
+import { ItemForm } from "./item.js";
 import { ItemStore } from "./item-store.js";
 import { Lifecycle } from "./lifecycle.js";
 import { log } from "./log.js";
@@ -10,7 +11,7 @@ import { readSettings, SettingsError } from "./settings.js";
 function assemble(settings) {
   const database = new Database(settings.database, ItemStore.probe(settings.database));
   const readiness = { obstacle: () => (lifecycle.draining ? "the service is stopping" : database.obstacle()) };
-  const store = new ItemStore(database, settings.database);
+  const store = new ItemStore(database, settings.database, new ItemForm(release));
   const lifecycle = new Lifecycle(settings, createService({ settings, store, readiness, release }));
   return { database, lifecycle };
 }

@@ -1,15 +1,20 @@
 // Against a real Cassandra with the item table, where the environment names one: TEST_DATABASE_HOSTS and, as the
-// service itself reads them, DATABASE_USER, DATABASE_PASSWORD_FILE, DATABASE_KEYSPACE.
+// service itself reads them, DATABASE_USER, DATABASE_PASSWORD_FILE, DATABASE_KEYSPACE, DATABASE_TABLE_ITEM. The table
+// is that of TEST_RELEASE, 1.0.0 if not given.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Database } from "../service/database.js";
+import { ItemForm } from "../service/item.js";
 import { ItemStore } from "../service/item-store.js";
 import { readSettings } from "../service/settings.js";
+import { releaseOf } from "../testing/releases.js";
 import { startService } from "../testing/start.js";
 
 const hosts = process.env.TEST_DATABASE_HOSTS;
 const skip = hosts ? false : "TEST_DATABASE_HOSTS names no database";
-const environment = { ...process.env, DATABASE_HOSTS: hosts ?? "127.0.0.1", PORT: "0", VERSION: "1.0.0" };
+const version = process.env.TEST_RELEASE ?? "1.0.0";
+const release = await releaseOf(version);
+const environment = { ...process.env, DATABASE_HOSTS: hosts ?? "127.0.0.1", PORT: "0", VERSION: version };
 const settings = readSettings(environment).database;
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -18,7 +23,7 @@ let store;
 before(async () => {
   if (skip) return;
   database = new Database(settings, ItemStore.probe(settings));
-  store = new ItemStore(database, settings);
+  store = new ItemStore(database, settings, new ItemForm(release));
   database.start();
   for (let tries = 0; database.obstacle() && tries < 300; tries += 1) await pause(100);
   assert.equal(database.obstacle(), null);
@@ -26,7 +31,7 @@ before(async () => {
 after(() => database?.stop());
 
 test("an item is stored, changed, replaced and deleted", { skip }, async () => {
-  const service = await startService({ store });
+  const service = await startService({ store, release });
   const created = (await service.ask("POST /item", { name: "lamp", quantity: 3, tags: ["a"] })).body;
   assert.deepEqual((await service.ask(`GET /item/${created.id}`)).body, created);
   const changed = (await service.ask(`PATCH /item/${created.id}`, { quantity: null, description: "d" })).body;
@@ -42,7 +47,7 @@ test("an item is stored, changed, replaced and deleted", { skip }, async () => {
 });
 
 test("the list can be followed to its end, and a foreign page_state is 400", { skip }, async () => {
-  const service = await startService({ store });
+  const service = await startService({ store, release });
   const ids = new Set();
   for (let number = 0; number < 12; number += 1) {
     ids.add((await service.ask("POST /item", { name: `page ${number}` })).body.id);
@@ -85,4 +90,17 @@ test("a delete beats a write of an instance whose clock is ahead", { skip }, asy
   assert.ok(later.timestamp > Date.now() * 1000 + 4_000_000);
   await store.remove(row.id);
   assert.equal(await store.read(row.id), null);
+});
+
+test("what this release's own fields hold is stored in its columns", { skip }, async () => {
+  const service = await startService({ store, release });
+  const own = { description: "d", quantity: 2 ** 31 - 1, ...(release.fields?.category && { category: "lamps" }) };
+  const whole = release.fields?.quantity ? { quantity: Number.MAX_SAFE_INTEGER } : {};
+  const created = (await service.ask("POST /item", { name: "lamp", ...own, ...whole })).body;
+  for (const [field, value] of Object.entries({ ...own, ...whole })) assert.equal(created[field], value, field);
+  assert.deepEqual((await service.ask(`GET /item/${created.id}`)).body, created);
+  const listed = (await service.ask("GET /item?limit=1000")).body.items.find((item) => item.id === created.id);
+  assert.deepEqual(listed, created);
+  await service.ask(`DELETE /item/${created.id}`);
+  await service.end();
 });
