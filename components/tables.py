@@ -215,10 +215,15 @@ def is_of(kind: str, value: object) -> bool:
 
 def refuse_doubled(entry: Fields, migration: Migration) -> None:
     """Refuse a migration that names a column twice; a renamed column can be widened under its new name."""
-    old = [*migration.rename, *migration.drop]
-    new = [*migration.add, *migration.rename.values()]
-    for names in (old, new, [*dict.fromkeys(old), *migration.add], [*migration.add, *migration.drop, *migration.widen]):
+    once = {
+        "add": [*migration.add],
+        "rename": [*migration.rename, *migration.rename.values()],
+        "drop": [*migration.drop],
+        "widen": [name for name in migration.widen if name not in migration.rename.values()],
+    }
+    seen: set[str] = set()
+    for key, names in once.items():
         for name in names:
-            if names.count(name) > 1:
-                where = next(key for key in ("drop", "rename", "widen", "add") if name in getattr(migration, key))
-                raise entry.refuse(where, f"names {name}, which the migration of {migration.table} names twice")
+            if name in seen:
+                raise entry.refuse(key, f"names {name}, which the migration of {migration.table} names twice")
+            seen.add(name)
