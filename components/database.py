@@ -9,7 +9,9 @@ import pulumi
 
 from components.certificates import Authority, Certificate
 from components.commands import Bundle, apply_on
+from components.control import Control
 from components.host import Host
+from components.mirror import MirrorJar
 from components.render import render
 from components.settings import Settings, SiteSettings
 
@@ -21,12 +23,14 @@ CLUSTER = "evenkeel"
 
 @dataclass(frozen=True)
 class DatabaseArgs:
-    """Arguments of a Database: where it runs, its site, and who signs its certificate."""
+    """Arguments of a Database: where it runs, its site, who signs its certificate, the control host, the mirror."""
 
     settings: Settings
     host: Host
     site: SiteSettings
     authority: Authority
+    control: Control
+    mirror: MirrorJar
 
 
 class Database(pulumi.ComponentResource):
@@ -36,8 +40,16 @@ class Database(pulumi.ComponentResource):
         super().__init__("evenkeel:components:Database", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.certificate = Certificate(f"{name}-certificate", name, args.host.address, args.authority, child)
-        self.node = apply_on(f"{name}-node", args.host.login, self._bundle(args), child)
+        after = pulumi.ResourceOptions(parent=self, depends_on=self._mirror(name, args))
+        self.node = apply_on(f"{name}-node", args.host.login, self._bundle(args), after)
         self.register_outputs({"address": args.host.address})
+
+    def _mirror(self, name: str, args: DatabaseArgs) -> list[pulumi.Resource]:
+        """Give the host the mirror's program, and the mappings of the tables that are mirrored now."""
+        deploy_key, child = args.control.args.deploy_key, pulumi.ResourceOptions(parent=self)
+        jar = args.mirror.install_on(f"{name}-mirror", args.host, deploy_key, child)
+        after = pulumi.ResourceOptions(parent=self, depends_on=[jar])
+        return [jar, args.control.restore(f"{name}-pairs", "mirror", args.host, after)]
 
     def _bundle(self, args: DatabaseArgs) -> Bundle:
         """Return the node's configuration; done when the node is up and in the ring."""

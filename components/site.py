@@ -12,6 +12,7 @@ from components.database import Database, DatabaseArgs
 from components.host import Host, HostArgs, Substrate
 from components.keys import SshKey
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
+from components.mirror import MirrorJar
 from components.secrets import StackSecrets
 from components.settings import Settings, SiteSettings
 
@@ -26,6 +27,7 @@ class SiteArgs:
     deploy_key: SshKey
     secrets: StackSecrets
     control: Control
+    mirror: MirrorJar
     publish: str
 
 
@@ -57,7 +59,14 @@ class Site(pulumi.ComponentResource):
 
     def _database(self) -> Database:
         """Make the site's node of the ring."""
-        args = DatabaseArgs(self.args.settings, self.database_host, self.args.site, self.args.secrets.authority)
+        args = DatabaseArgs(
+            self.args.settings,
+            self.database_host,
+            self.args.site,
+            self.args.secrets.authority,
+            self.args.control,
+            self.args.mirror,
+        )
         return Database(self.database_host.name, args, pulumi.ResourceOptions(parent=self))
 
     def _app_server(self) -> AppServer:

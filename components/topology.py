@@ -11,6 +11,7 @@ from components.containers import Containers
 from components.control import JOURNAL, Control, ControlArgs
 from components.host import Host, HostArgs, Substrate
 from components.keys import SshKey
+from components.mirror import MirrorJar
 from components.name_server import NameServer, NameServerArgs
 from components.secrets import StackSecrets
 from components.settings import Settings, SiteSettings
@@ -35,6 +36,7 @@ class Topology(pulumi.ComponentResource):
         self.name_servers = [self._name_server("ns-1", is_primary=True), self._name_server("ns-2", is_primary=False)]
         self.control = self._control()
         self.runner = TestRunner("runner", TestRunnerArgs(settings, self._host("runner", "runner")), self.child)
+        self.mirror = MirrorJar("mirror-jar", settings.database.keyspace, self.child)
         self.sites = self._sites()
         self.prepared = self._prepare_database()
         self.known = self.control.know(self.hosts)
@@ -63,7 +65,9 @@ class Topology(pulumi.ComponentResource):
         for site in self.settings.sites:
             after = pulumi.ResourceOptions(parent=self, depends_on=sites[-1:])
             publish = "" if sites else self.settings.publish
-            args = SiteArgs(self.settings, site, self.substrate, self.deploy_key, self.secrets, self.control, publish)
+            args = SiteArgs(
+                self.settings, site, self.substrate, self.deploy_key, self.secrets, self.control, self.mirror, publish
+            )
             sites.append(Site(f"site-{site.name}", args, after))
         return sites
 

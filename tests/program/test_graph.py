@@ -32,6 +32,7 @@ class Recorder(pulumi.runtime.Mocks):
         self.seen.append(args)
         create = str(args.inputs.get("create", ""))
         printed = {"scripts.keys": SECRETS, "scripts.certificates": CERTIFICATE}
+        printed |= {"scripts.mirror build": json.dumps({"path": "jar", "sha256": "5a" * 32, "jar": "UEs="})}
         printed |= {"scripts.release stage": json.dumps({"stage": args.name, "state": "passed", "figures": {}})}
         stdout = next((text for program, text in printed.items() if program in create), f'{{"id": "{args.name}"}}')
         return f"{args.name}-id", args.inputs | {"stdout": stdout}

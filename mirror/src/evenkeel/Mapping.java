@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 
 import org.apache.cassandra.cql3.QueryOptions;
+import org.apache.cassandra.cql3.Term;
 import org.apache.cassandra.db.LivenessInfo;
 import org.apache.cassandra.db.RangeTombstone;
 import org.apache.cassandra.db.RegularAndStaticColumns;
@@ -87,10 +88,11 @@ final class Mapping
             if (each.value() == null)
                 continue;
             if (column.isStatic() || column.isComplex())
-                throw refuse.because("there can be no default for " + each.column() + ", which is not one cell of a row");
+                throw refuse.because(each.column() + ", which is not one cell of a row, can have no default");
             try
             {
-                constants.add(new Constant(column, column.type.fromJSONObject(each.value()).bindAndGet(QueryOptions.DEFAULT)));
+                Term value = column.type.fromJSONObject(each.value());
+                constants.add(new Constant(column, value.bindAndGet(QueryOptions.DEFAULT)));
             }
             catch (RuntimeException error)
             {
@@ -109,7 +111,8 @@ final class Mapping
         there.addAll(twin.clusteringColumns());
         same &= here.size() == there.size();
         for (int place = 0; same && place < here.size(); place++) // the types tell the clustering order, too
-            same = here.get(place).name.equals(there.get(place).name) && here.get(place).type.equals(there.get(place).type);
+            same = here.get(place).name.equals(there.get(place).name)
+                && here.get(place).type.equals(there.get(place).type);
         if (!same)
             throw refuse.because("their keys differ");
     }
@@ -213,7 +216,8 @@ final class Mapping
 
     private static Cell<?> cell(Constant constant, LivenessInfo marker)
     {
-        return new BufferCell(constant.column, DEFAULT_TIMESTAMP, marker.ttl(), marker.localExpirationTime(), constant.value, null);
+        return new BufferCell(constant.column, DEFAULT_TIMESTAMP, marker.ttl(), marker.localExpirationTime(),
+                              constant.value, null);
     }
 
     @FunctionalInterface

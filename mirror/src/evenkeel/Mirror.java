@@ -12,9 +12,9 @@ import org.apache.cassandra.triggers.ITrigger;
 /**
  * Keeps two tables equal: adds to every mutation of the one its twin for the other.
  *
- * Cassandra applies both in one logged batch, or neither. It runs on the node that coordinates the write, once for each
- * partition that the write touches; what it adds does not run it again. Whatever stops it from making the twin fails the
- * write: a write that only one of the tables has seen is what it exists to prevent.
+ * Cassandra applies both in one logged batch, or neither. It runs on the node that coordinates the write, once for
+ * each partition that the write touches; what it adds does not run it again. Whatever stops it from making the twin
+ * fails the write: a write that only one of the tables has seen is what it exists to prevent.
  */
 public final class Mirror implements ITrigger
 {
@@ -37,7 +37,7 @@ public final class Mirror implements ITrigger
     @Override
     public Collection<Mutation> augment(Partition update)
     {
-        Mapping mapping = pairs.mapping(update.metadata());
+        Mapping mapping = pairs.mapping(update.metadata(), update.partitionKey());
         PartitionUpdate twin = mapping.twinOf((PartitionUpdate) update);
         return twin.isEmpty() ? List.of() : List.of(new Mutation(twin));
     }

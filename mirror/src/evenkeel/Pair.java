@@ -11,10 +11,10 @@ import org.apache.cassandra.utils.JsonUtils;
  * One direction of a mirror as its file has it: which column of a table becomes which column of its twin.
  *
  * `columns` are the ones that both tables have, `defaults` those that only the twin has, `dropped` those that only this
- * table has. `check` names other pairs ("keyspace.table") that must be in order as well; only a probe's pair has them.
+ * table has. `check` is true for the pair of a probe only: there a row's key "keyspace.table" has that pair looked at.
  */
 record Pair(String keyspace, String table, String twin, List<Column> columns, List<Default> defaults,
-            List<String> dropped, List<String> check)
+            List<String> dropped, boolean check)
 {
     /** A column `from` of this table, `to` in the twin, with the CQL types that they must have. */
     record Column(String from, String to, String type, String twinType)
@@ -46,7 +46,8 @@ record Pair(String keyspace, String table, String twin, List<Column> columns, Li
         for (Map<?, ?> each : maps(document, "defaults", name))
             defaults.add(new Default(text(each, "column", name), text(each, "type", name), each.get("value")));
         return new Pair(text(document, "keyspace", name), text(document, "table", name), text(document, "twin", name),
-                        columns, defaults, texts(document, "dropped", name), texts(document, "check", name));
+                        columns, defaults, texts(document, "dropped", name),
+                            Boolean.TRUE.equals(document.get("check")));
     }
 
     private static String text(Map<?, ?> document, String key, String name)
@@ -62,7 +63,7 @@ record Pair(String keyspace, String table, String twin, List<Column> columns, Li
         for (Object each : list(document, key, name))
         {
             if (!(each instanceof Map<?, ?> map))
-                throw new MirrorException("the mapping of " + name + " has an entry of \"" + key + "\" that is no object");
+                throw new MirrorException("the mapping of " + name + " has no objects in \"" + key + "\"");
             found.add(map);
         }
         return found;

@@ -9,7 +9,9 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 
+import org.apache.cassandra.db.DecoratedKey;
 import org.apache.cassandra.db.RegularAndStaticColumns;
+import org.apache.cassandra.db.marshal.UTF8Type;
 import org.apache.cassandra.schema.Schema;
 import org.apache.cassandra.schema.TableMetadata;
 
@@ -30,7 +32,8 @@ final class Pairs
         }
     }
 
-    private record Ready(File file, RegularAndStaticColumns columns, TableMetadata twin, Pair pair, Mapping mapping)
+    private record Ready(File file, RegularAndStaticColumns columns, TableMetadata twin, Pair pair,
+                         Mapping mapping)
     {
     }
 
@@ -42,12 +45,22 @@ final class Pairs
         this.folder = folder;
     }
 
-    /** The mapping of a table; a MirrorException says what is wrong with it, or with those that its pair has checked. */
-    Mapping mapping(TableMetadata source)
+    /**
+     * The mapping for a write to a table; a MirrorException says what is wrong with it.
+     *
+     * A write to a probe's table whose key is the name of another ("keyspace.table") is let through only if that one's
+     * mapping is in order too: so mappings are tried on every node before any user's write meets them.
+     */
+    Mapping mapping(TableMetadata source, DecoratedKey key)
     {
         Ready found = find(source);
-        for (String other : found.pair.check())
-            find(table(other.substring(0, other.indexOf('.')), other.substring(other.indexOf('.') + 1), source.name));
+        if (found.pair.check())
+        {
+            String other = UTF8Type.instance.compose(key.getKey());
+            int dot = other.indexOf('.');
+            if (dot > 0)
+                find(table(other.substring(0, dot), other.substring(dot + 1), source.name));
+        }
         return found.mapping;
     }
 
@@ -106,7 +119,8 @@ final class Pairs
     {
         TableMetadata found = Schema.instance.getTableMetadata(keyspace, table);
         if (found == null)
-            throw new MirrorException("there is no table " + keyspace + "." + table + ", which the mapping of " + name + " names");
+            throw new MirrorException(
+                "there is no table " + keyspace + "." + table + ", which the mapping of " + name + " names");
         return found;
     }
 }

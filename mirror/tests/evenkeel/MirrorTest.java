@@ -23,11 +23,15 @@ public final class MirrorTest
 {
     private static final long TIME = 1_700_000_000_000_000L;
 
-    private static final String OLD = "CREATE TABLE item (shop text, id int, shelf text static, name text, description text,"
-        + " quantity int, price float, code ascii, made timeuuid, tags set<text>, prices map<text, int>, log list<text>,"
+    private static final String OLD = "CREATE TABLE item (shop text, id int, shelf text static, name text, "
+        + "description text,"
+        + " quantity int, price float, code ascii, made timeuuid, tags set<text>, prices map<text, int>, log "
+            + "list<text>,"
         + " size measure, box frozen<measure>, colours frozen<list<text>>, gone text, PRIMARY KEY (shop, id))";
-    private static final String NEW = "CREATE TABLE item_r7 (shop text, id int, shelf text static, name text, summary text,"
-        + " quantity bigint, price double, code text, made uuid, labels set<text>, prices map<text, int>, log list<text>,"
+    private static final String NEW = "CREATE TABLE item_r7 (shop text, id int, shelf text static, name text, "
+        + "summary text,"
+        + " quantity bigint, price double, code text, made uuid, labels set<text>, prices map<text, int>, log "
+            + "list<text>,"
         + " size measure, box frozen<measure>, colours frozen<list<text>>, category text, stock smallint, note text,"
         + " PRIMARY KEY (shop, id))";
     private static final String SAME = """
@@ -88,14 +92,18 @@ public final class MirrorTest
 
     void testAnUpdateComesBackFromTheNewTable()
     {
-        same("UPDATE item_r7 SET summary = 'b', quantity = 2147483647, price = -0.5, code = 'x' WHERE shop = 's' AND id = 1",
-             "UPDATE item SET description = 'b', quantity = 2147483647, price = -0.5, code = 'x' WHERE shop = 's' AND id = 1");
+        same("UPDATE item_r7 SET summary = 'b', quantity = 2147483647, price = -0.5, code = 'x' WHERE shop = "
+            + "'s' AND id = 1",
+             "UPDATE item SET description = 'b', quantity = 2147483647, price = -0.5, code = 'x' WHERE shop = "
+                 + "'s' AND id = 1");
     }
 
     void testATimeToLiveEndsAtTheSameMoment()
     {
-        same("UPDATE item USING TTL 60 SET description = 'b', quantity = 1, tags = tags + {'t'} WHERE shop = 's' AND id = 1",
-             "UPDATE item_r7 USING TTL 60 SET summary = 'b', quantity = 1, labels = labels + {'t'} WHERE shop = 's' AND id = 1");
+        same("UPDATE item USING TTL 60 SET description = 'b', quantity = 1, tags = tags + {'t'} WHERE shop = "
+            + "'s' AND id = 1",
+             "UPDATE item_r7 USING TTL 60 SET summary = 'b', quantity = 1, labels = labels + {'t'} WHERE shop = "
+                 + "'s' AND id = 1");
     }
 
     void testAWriteTimeOfTheClientsIsKept()
@@ -108,7 +116,8 @@ public final class MirrorTest
     {
         same("INSERT INTO item_r7 (shop, id, summary) VALUES ('s', 1, 'b')",
              "INSERT INTO item (shop, id, description) VALUES ('s', 1, 'b')");
-        same("INSERT INTO item_r7 (shop, id) VALUES ('s', 1) USING TTL 9", "INSERT INTO item (shop, id) VALUES ('s', 1) USING TTL 9");
+        same("INSERT INTO item_r7 (shop, id) VALUES ('s', 1) USING TTL 9",
+            "INSERT INTO item (shop, id) VALUES ('s', 1) USING TTL 9");
     }
 
     void testAStaticColumnIsTheOtherPartitions()
@@ -141,10 +150,12 @@ public final class MirrorTest
 
     void testEverythingThatOneBatchDoesToAPartitionCrosses()
     {
-        PartitionUpdate source = merged("DELETE FROM item WHERE shop = 's' AND id > 5", "DELETE FROM item WHERE shop = 's' AND id = 1",
+        PartitionUpdate source = merged("DELETE FROM item WHERE shop = 's' AND id > 5",
+            "DELETE FROM item WHERE shop = 's' AND id = 1",
                                         "UPDATE item SET shelf = 'x', description = 'b' WHERE shop = 's' AND id = 2",
                                         "UPDATE item SET tags = {'a'} WHERE shop = 's' AND id = 3");
-        PartitionUpdate twin = merged("DELETE FROM item_r7 WHERE shop = 's' AND id > 5", "DELETE FROM item_r7 WHERE shop = 's' AND id = 1",
+        PartitionUpdate twin = merged("DELETE FROM item_r7 WHERE shop = 's' AND id > 5",
+            "DELETE FROM item_r7 WHERE shop = 's' AND id = 1",
                                       "UPDATE item_r7 SET shelf = 'x', summary = 'b' WHERE shop = 's' AND id = 2",
                                       "UPDATE item_r7 SET labels = {'a'} WHERE shop = 's' AND id = 3");
         equal(twin, twinOf(source), "a batch");
@@ -176,13 +187,15 @@ public final class MirrorTest
         String elements = source.iterator().next().toString(source.metadata(), true);
         PartitionUpdate twin = twinOf(source);
         String found = twin.iterator().next().toString(twin.metadata(), true);
-        check(elements.equals(found), "a list: " + elements + " became " + found); // places are time UUIDs: never the same twice
+        check(elements.equals(found),
+            "a list: " + elements + " became " + found); // places are time UUIDs: never the same twice
     }
 
     void testAFieldOfAUserDefinedTypeAndAFrozenValueCross()
     {
         both("UPDATE %s SET size.width = 3 WHERE shop = 's' AND id = 1");
-        both("UPDATE %s SET size = {width: 1, unit: 'm'}, box = {width: 2, unit: 'm'}, colours = ['r', 'g'] WHERE shop = 's' AND id = 1");
+        both("UPDATE %s SET size = {width: 1, unit: 'm'}, box = {width: 2, unit: 'm'}, colours = ['r', 'g'] "
+            + "WHERE shop = 's' AND id = 1");
         both("DELETE size.unit, box FROM %s WHERE shop = 's' AND id = 1");
     }
 
@@ -191,22 +204,28 @@ public final class MirrorTest
     void testAnInsertGetsTheDefaultsOlderThanAnyWrite()
     {
         PartitionUpdate expected = merged("INSERT INTO item_r7 (shop, id, name) VALUES ('s', 1, 'a')",
-                                          "UPDATE item_r7 USING TIMESTAMP 1 SET category = 'general', stock = -7 WHERE shop = 's' AND id = 1");
+                                          "UPDATE item_r7 USING TIMESTAMP 1 SET category = 'general', stock = "
+                                              + "-7 WHERE shop = 's' AND id = 1");
         equal(expected, twinOf(update("INSERT INTO item (shop, id, name) VALUES ('s', 1, 'a')")), "defaults");
     }
 
     void testADefaultEndsWithItsRow()
     {
         PartitionUpdate expected = merged("INSERT INTO item_r7 (shop, id) VALUES ('s', 1) USING TTL 60",
-            "UPDATE item_r7 USING TIMESTAMP 1 AND TTL 60 SET category = 'general', stock = -7 WHERE shop = 's' AND id = 1");
-        equal(expected, twinOf(update("INSERT INTO item (shop, id) VALUES ('s', 1) USING TTL 60")), "expiring defaults");
+            "UPDATE item_r7 USING TIMESTAMP 1 AND TTL 60 SET category = 'general', stock = -7 WHERE shop = 's' "
+                + "AND id = 1");
+        equal(expected, twinOf(update("INSERT INTO item (shop, id) VALUES ('s', 1) USING TTL 60")),
+            "expiring defaults");
     }
 
     void testADroppedColumnStaysBehind()
     {
-        check(augment("UPDATE item SET gone = 'g' WHERE shop = 's' AND id = 1").isEmpty(), "a dropped column alone makes no twin");
-        check(augment("UPDATE item_r7 SET category = 'c' WHERE shop = 's' AND id = 1").isEmpty(), "nor does an added one");
-        same("UPDATE item SET gone = 'g', name = 'a' WHERE shop = 's' AND id = 1", "UPDATE item_r7 SET name = 'a' WHERE shop = 's' AND id = 1");
+        check(augment("UPDATE item SET gone = 'g' WHERE shop = 's' AND id = 1").isEmpty(),
+            "a dropped column alone makes no twin");
+        check(augment("UPDATE item_r7 SET category = 'c' WHERE shop = 's' AND id = 1").isEmpty(),
+            "nor does an added one");
+        same("UPDATE item SET gone = 'g', name = 'a' WHERE shop = 's' AND id = 1",
+            "UPDATE item_r7 SET name = 'a' WHERE shop = 's' AND id = 1");
     }
 
     // --- Values that do not fit ------------------------------------------------------------------------------------
@@ -216,7 +235,8 @@ public final class MirrorTest
         for (String value : List.of("quantity = 2147483648", "quantity = -2147483649", "price = 0.1", "code = 'ä'",
                                     "made = 123e4567-e89b-42d3-a456-426614174000"))
         {
-            PartitionUpdate twin = twinOf(update("UPDATE item_r7 USING TTL 60 SET " + value + " WHERE shop = 's' AND id = 1"));
+            PartitionUpdate twin = twinOf(update("UPDATE item_r7 USING TTL 60 SET " + value + " WHERE shop = "
+                + "'s' AND id = 1"));
             var cell = twin.iterator().next().cells().iterator().next();
             check(cell.isTombstone() && cell.timestamp() == TIME, value + " became " + cell);
         }
@@ -252,9 +272,11 @@ public final class MirrorTest
             List.of(FORWARD.replace("\"table\": \"item\"", "\"table\": \"other\""), "of another table"),
             List.of(FORWARD.replace("item_r7", "item_r8"), "there is no table shop.item_r8"),
             List.of(FORWARD.replace("\"summary\"", "\"resume\""), "item_r7 has no column resume"),
-            List.of(FORWARD.replace("\"int\", \"twin_type\": \"bigint\"", "\"int\", \"twin_type\": \"int\""), "item_r7.quantity is bigint, not int"),
+            List.of(FORWARD.replace("\"int\", \"twin_type\": \"bigint\"", "\"int\", \"twin_type\": \"int\""),
+                "item_r7.quantity is bigint, not int"),
             List.of(FORWARD.replace("\"gone\"", ""), "does not say what becomes of gone"),
-            List.of(FORWARD.replace("\"to\": \"name\"", "\"to\": \"shelf\""), "a cell of name cannot become one of shelf"),
+            List.of(FORWARD.replace("\"to\": \"name\"", "\"to\": \"shelf\""),
+                "a cell of name cannot become one of shelf"),
             List.of(FORWARD.replace("-7", "\"many\""), "the default of stock is no smallint"),
             List.of(FORWARD.replace("\"twin\"", "\"other\""), "lacks the text \"twin\"")))
         {
@@ -276,9 +298,12 @@ public final class MirrorTest
     void testAChangedMappingIsInForceFromTheNextWriteOn() throws IOException
     {
         twinOf(update("UPDATE item SET name = 'a' WHERE shop = 's' AND id = 1"));
-        write("item", FORWARD.replace("\"to\": \"summary\"", "\"to\": \"note\"").replace("\"note\", \"type\": \"text\", \"value\": null",
-                                                                                    "\"summary\", \"type\": \"text\", \"value\": null"));
-        same("UPDATE item SET description = 'b' WHERE shop = 's' AND id = 1", "UPDATE item_r7 SET note = 'b' WHERE shop = 's' AND id = 1");
+        write("item", FORWARD.replace("\"to\": \"summary\"",
+            "\"to\": \"note\"").replace("\"note\", \"type\": \"text\", \"value\": null",
+                                                                                    "\"summary\", \"type\": "
+                                                                                        + "\"text\", \"value\": null"));
+        same("UPDATE item SET description = 'b' WHERE shop = 's' AND id = 1",
+            "UPDATE item_r7 SET note = 'b' WHERE shop = 's' AND id = 1");
     }
 
     void testAnAlteredTableIsNoticed()
@@ -296,12 +321,16 @@ public final class MirrorTest
         Tables.table("CREATE TABLE probe (id text PRIMARY KEY, at bigint)");
         Tables.table("CREATE TABLE probe_twin (id text PRIMARY KEY, at bigint)");
         write("probe", """
-            {"keyspace": "shop", "table": "probe", "twin": "probe_twin", "check": ["shop.item", "shop.item_r7"],
+            {"keyspace": "shop", "table": "probe", "twin": "probe_twin", "check": true,
              "columns": [{"from": "at", "to": "at", "type": "bigint", "twin_type": "bigint"}]}""");
-        String probe = "UPDATE probe SET at = 1 WHERE id = 'x'";
-        same(probe, "UPDATE probe_twin SET at = 1 WHERE id = 'x'");
-        write("item_r7", BACK.replace("item\"", "nothing\""));
-        fails(probe, "there is no table shop.nothing");
+        String probe = "UPDATE %s SET at = 1 WHERE id = '%s'";
+        for (String key : List.of("x", "shop.item", "shop.item_r7"))
+            same(probe.formatted("probe", key), probe.formatted("probe_twin", key));
+        write("item_r7", BACK.replace("\"twin\": \"item\"", "\"twin\": \"nothing\""));
+        fails(probe.formatted("probe", "shop.item_r7"), "there is no table shop.nothing");
+        fails(probe.formatted("probe", "shop.elsewhere"), "there is no table shop.elsewhere");
+        Files.delete(folder.resolve("shop.item.json"));
+        fails(probe.formatted("probe", "shop.item"), "there is no mapping of shop.item");
     }
 
     // --- How it is checked -----------------------------------------------------------------------------------------
@@ -313,8 +342,12 @@ public final class MirrorTest
         String columns = "\"columns\": [{\"from\": \"v\", \"to\": \"v\", \"type\": \"%s\", \"twin_type\": \"%s\"}]}";
         try
         {
-            write("narrow", "{\"keyspace\": \"shop\", \"table\": \"narrow\", \"twin\": \"wide\", " + columns.formatted(narrow, wide));
-            write("wide", "{\"keyspace\": \"shop\", \"table\": \"wide\", \"twin\": \"narrow\", " + columns.formatted(wide, narrow));
+            write("narrow",
+                "{\"keyspace\": \"shop\", \"table\": \"narrow\", \"twin\": \"wide\", " + columns.formatted(narrow,
+                wide));
+            write("wide",
+                "{\"keyspace\": \"shop\", \"table\": \"wide\", \"twin\": \"narrow\", " + columns.formatted(wide,
+                narrow));
         }
         catch (IOException error)
         {
@@ -398,7 +431,8 @@ public final class MirrorTest
     {
         Path made = folder.resolve("new");
         Files.writeString(made, content);
-        Files.move(made, folder.resolve("shop." + table + ".json"), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        Files.move(made, folder.resolve("shop." + table + ".json"), StandardCopyOption.ATOMIC_MOVE,
+            StandardCopyOption.REPLACE_EXISTING);
     }
 
     public static void main(String[] arguments) throws Exception

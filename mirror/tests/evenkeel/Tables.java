@@ -62,7 +62,8 @@ final class Tables
     /** Create a table, or put it in the place of the one of this name: what ALTER does to the schema. */
     static TableMetadata table(String cql)
     {
-        CreateTableStatement.Raw raw = QueryProcessor.parseStatement(cql, CreateTableStatement.Raw.class, "CREATE TABLE");
+        CreateTableStatement.Raw raw = QueryProcessor.parseStatement(cql, CreateTableStatement.Raw.class,
+            "CREATE TABLE");
         raw.keyspace(KEYSPACE);
         TableMetadata made = raw.prepare(ClientState.forInternalCalls(KEYSPACE)).builder(types)
                                 .partitioner(Murmur3Partitioner.instance).build();

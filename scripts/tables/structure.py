@@ -1,0 +1,241 @@
+"""The tables themselves: what there is, the new ones made like the old ones, and the end of those that had their day.
+
+inspect  {"nodes": {address: {"up"}}, "agreement", "tables": {name: {"columns", "key", "triggers",
+          "gc_grace_seconds", "counter", "rows", "bytes"}}}; `rows` and `bytes` are estimates
+create   the release's new tables, as the old ones are stored, with the service's rights: {"tables": {name: how}}
+drop     {"which": "source" | "target"}: first the mirror of both, then that side's tables: {"dropped": [names]}
+count    {"tables": {name: rows}}, counted
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cassandra.cluster import Session
+
+from scripts.database.connection import (
+    ADMIN,
+    APP,
+    Login,
+    addresses_up,
+    change,
+    connected,
+    rows_of,
+    say,
+    schema_versions,
+)
+from scripts.database.request import TableSpec
+from scripts.database.roles import RIGHTS, ensure_rights
+from scripts.database.schema import Column, existing_columns, existing_key
+from scripts.tables.errors import MisuseError, Refused
+from scripts.tables.mirroring import drop_trigger, exists, require_whole, settle, triggers
+from scripts.tables.request import Data, TableChange, read_data, read_ring
+
+LOOK_SECONDS = 5.0
+PARTS = 64
+NUMBERS = (
+    *("bloom_filter_fp_chance", "crc_check_chance", "default_time_to_live", "gc_grace_seconds"),
+    *("max_index_interval", "memtable_flush_period_in_ms", "min_index_interval"),
+)
+TEXTS = ("additional_write_policy", "read_repair", "speculative_retry")
+MAPS = ("caching", "compaction", "compression")
+
+
+def inspect(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Look at the nodes and at every table of the keyspace."""
+    data, ring = read_data(document), read_ring(document)
+    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
+        up = addresses_up(session)
+        known = {str(host.address) for host in session.cluster.metadata.all_hosts()} | set(ring.contact_points)
+        query = "SELECT table_name, gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = %s"
+        found = rows_of(session, query, [data.keyspace])
+        return {
+            "nodes": {address: {"up": address in up} for address in sorted(known)},
+            "agreement": len(schema_versions(session)) == 1,
+            "tables": {
+                row.table_name: look(session, data.keyspace, row.table_name, row.gc_grace_seconds) for row in found
+            },
+        }
+
+
+def look(session: Session, keyspace: str, table: str, grace: int) -> dict[str, Any]:
+    """Return one table as `inspect` has it."""
+    columns = existing_columns(session, keyspace, table)
+    return {
+        "columns": {name: column.type for name, column in columns.items()},
+        "key": list(existing_key(columns)),
+        "triggers": sorted(triggers(session, keyspace, table)),
+        "gc_grace_seconds": grace,
+        "counter": any(column.type == "counter" for column in columns.values()),
+        "rows": count_rows(session, keyspace, table, partition_of(columns), LOOK_SECONDS),
+        "bytes": estimated_bytes(session, keyspace, table),
+    }
+
+
+def estimated_bytes(session: Session, keyspace: str, table: str) -> int:
+    """Return about how many bytes one replica's rows have, as one node estimates its own ranges every five minutes."""
+    query = (
+        "SELECT partitions_count, mean_partition_size FROM system.size_estimates"
+        " WHERE keyspace_name = %s AND table_name = %s"
+    )
+    nodes = len(rows_of(session, "SELECT peer FROM system.peers_v2")) + 1
+    ranges = rows_of(session, query, [keyspace, table])
+    return nodes * sum(int(row.partitions_count) * int(row.mean_partition_size) for row in ranges)
+
+
+def count_rows(
+    session: Session, keyspace: str, table: str, partition: tuple[str, ...], seconds: float | None = None
+) -> int:
+    """Count a table's rows, part by part of the ring; after `seconds` the parts that are left count like the others."""
+    token = f"token({', '.join(partition)})"
+    step, begin, counted = 2**64 // PARTS, time.monotonic(), 0
+    for part in range(PARTS):
+        if seconds is not None and part and time.monotonic() - begin > seconds:
+            return counted * PARTS // part
+        first = -(2**63) + part * step
+        query = f"SELECT COUNT(*) AS rows FROM {keyspace}.{table} WHERE {token} >= %s AND {token} <= %s"  # noqa: S608
+        counted += int(rows_of(session, query, [first, first + step - 1])[0].rows)
+    return counted
+
+
+def count(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Count the rows of the release's tables, those that are there."""
+    data, ring = read_data(document), read_ring(document)
+    counted: dict[str, int] = {}
+    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
+        for name in names_of(data):
+            columns = existing_columns(session, data.keyspace, name)
+            if columns:
+                counted[name] = count_rows(session, data.keyspace, name, partition_of(columns))
+    return {"tables": counted}
+
+
+def names_of(data: Data) -> list[str]:
+    """Return every table that the release is about."""
+    pairs = [name for change_ in data.tables for name in (change_.source, change_.target)]
+    return [*pairs, *(str(made["target"]) for made in data.created)]
+
+
+def partition_of(columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """Return the names of the partition key's columns, in order."""
+    parts = [column for column in columns.values() if column.kind == "partition_key"]
+    return tuple(column.name for column in sorted(parts, key=lambda column: column.position))
+
+
+# --- Making ----------------------------------------------------------------------------------------------------------
+
+
+def create(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the new tables; those that are there must be what they should be."""
+    data, ring = read_data(document), read_ring(document)
+    made: dict[str, str] = {}
+    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
+        require_whole(session, ring)
+        for each in data.tables:
+            if not exists(session, data.keyspace, each.source):
+                raise Refused(f"there is no table {data.keyspace}.{each.source} to make {each.target} from")
+            order, options = stored(session, data.keyspace, each.source)
+            made[each.target] = ensure(session, data.keyspace, spec_of(each), (*order, *options))
+        for new in data.created:
+            made[str(new["target"])] = ensure(session, data.keyspace, new, ())
+        specs = tuple(TableSpec(name, {}, ()) for name in made)
+        rights = ensure_rights(session, data.keyspace, specs)
+    return {"tables": made, "rights_granted": rights}
+
+
+def spec_of(each: TableChange) -> dict[str, Any]:
+    """Return the new table of a change as the data document has one that is made from nothing."""
+    return {
+        "target": each.target,
+        "key": list(each.key),
+        "partition": list(each.partition),
+        "columns": dict(each.target_columns),
+        "statics": list(each.statics),
+    }
+
+
+def ensure(session: Session, keyspace: str, spec: Mapping[str, Any], options: tuple[str, ...]) -> str:
+    """Make a table, or hold that the one of its name has these columns and this key."""
+    found = existing_columns(session, keyspace, str(spec["target"]))
+    if not found:
+        change(session, statement(keyspace, spec, options))
+        say(f"created the table {keyspace}.{spec['target']}")
+        return "created"
+    there = {name: plain(column.type) for name, column in found.items()}
+    wanted = {name: plain(kind) for name, kind in spec["columns"].items()}
+    statics = {name for name, column in found.items() if column.kind == "static"}
+    if there != wanted or list(existing_key(found)) != list(spec["key"]) or statics != set(spec.get("statics", ())):
+        raise Refused(f"there is a table {keyspace}.{spec['target']} already, and it is another one; see what it is")
+    return "present"
+
+
+def statement(keyspace: str, spec: Mapping[str, Any], options: tuple[str, ...]) -> str:
+    """Return the statement that makes a table."""
+    statics, partition = set(spec.get("statics", ())), list(spec["partition"])
+    columns = [f"{name} {kind}{' static' if name in statics else ''}" for name, kind in spec["columns"].items()]
+    key = ", ".join([f"({', '.join(partition)})", *spec["key"][len(partition) :]])
+    having = f" WITH {' AND '.join(options)}" if options else ""
+    return f"CREATE TABLE IF NOT EXISTS {keyspace}.{spec['target']} ({', '.join(columns)}, PRIMARY KEY ({key})){having}"
+
+
+def plain(kind: str) -> str:
+    """Return a type as the schema writes it, without spaces."""
+    return kind.replace(" ", "").replace("varchar", "text")
+
+
+def stored(session: Session, keyspace: str, table: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return how a table orders and stores its rows, as parts of a statement."""
+    query = (
+        "SELECT column_name, clustering_order, position FROM system_schema.columns"
+        " WHERE keyspace_name = %s AND table_name = %s"
+    )
+    clustering = [row for row in rows_of(session, query, [keyspace, table]) if row.clustering_order in ("asc", "desc")]
+    ordered = sorted(clustering, key=lambda row: int(row.position))
+    listed = ", ".join(f"{row.column_name} {row.clustering_order.upper()}" for row in ordered)
+    order = (f"CLUSTERING ORDER BY ({listed})",) if listed else ()
+    query = "SELECT * FROM system_schema.tables WHERE keyspace_name = %s AND table_name = %s"
+    return order, options_of(rows_of(session, query, [keyspace, table])[0]._asdict())
+
+
+def options_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options of a row of system_schema.tables as CQL writes them; those of other releases are left out."""
+    numbers = [f"{name} = {row[name]}" for name in NUMBERS if row.get(name) is not None]
+    texts = [f"{name} = '{row[name]}'" for name in TEXTS if row.get(name)]
+    maps = [f"{name} = {literal(row[name])}" for name in MAPS if row.get(name)]
+    return (*numbers, *texts, *maps)
+
+
+def literal(entries: Mapping[str, str]) -> str:
+    """Return a map of texts as CQL writes it."""
+    return "{" + ", ".join(f"'{key}': '{value}'" for key, value in entries.items()) + "}"
+
+
+# --- Ending ----------------------------------------------------------------------------------------------------------
+
+
+def drop(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop one side of the release's pairs, mirror first; with "target" also the tables that were made from nothing.
+
+    Cassandra keeps a snapshot of each on every node (auto_snapshot). May be done again at any point.
+    """
+    data, ring = read_data(document), read_ring(document)
+    which = document.get("which")
+    if which not in ("source", "target"):
+        raise MisuseError('drop takes {which: "source" or "target"}')
+    going = [each.source if which == "source" else each.target for each in data.tables]
+    going += [str(made["target"]) for made in data.created] if which == "target" else []
+    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
+        require_whole(session, ring)
+        paired = [name for each in data.tables for name in (each.source, each.target)]
+        for name in paired:
+            drop_trigger(session, data.keyspace, name)
+        settled = settle(session, data.keyspace, paired) if paired else 0.0
+        dropped = [name for name in going if exists(session, data.keyspace, name)]
+        for name in dropped:
+            for right in RIGHTS:
+                session.execute(f"REVOKE {right} ON TABLE {data.keyspace}.{name} FROM {APP}")
+            change(session, f"DROP TABLE IF EXISTS {data.keyspace}.{name}")
+            say(f"dropped the table {data.keyspace}.{name}; every node keeps a snapshot of it")
+    return {"dropped": dropped, "settled_seconds": settled}

@@ -1,0 +1,78 @@
+"""The statements that make a release's tables; on a real ring in tests/system/test_mirror.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.database.schema import Column
+from scripts.tables.errors import MisuseError
+from scripts.tables.request import read_change
+from scripts.tables.structure import drop, options_of, partition_of, plain, spec_of, statement
+from tests.system.mirror_lab import data_document
+
+RING = {"contact_points": ["127.0.0.1"], "datacenter": "dc1", "admin_password": "x"}
+
+
+def test_a_new_table_has_the_old_ones_key_order_and_options() -> None:
+    spec = {
+        "target": "item_r7",
+        "key": ["shop", "day", "id"],
+        "partition": ["shop", "day"],
+        "columns": {"shop": "text", "day": "date", "id": "int", "shelf": "text", "summary": "text"},
+        "statics": ["shelf"],
+    }
+    assert statement("evenkeel", spec, ("CLUSTERING ORDER BY (id DESC)", "gc_grace_seconds = 10")) == (
+        "CREATE TABLE IF NOT EXISTS evenkeel.item_r7 (shop text, day date, id int, shelf text static, summary text,"
+        " PRIMARY KEY ((shop, day), id)) WITH CLUSTERING ORDER BY (id DESC) AND gc_grace_seconds = 10"
+    )
+
+
+def test_a_table_without_clustering_or_options_is_plain() -> None:
+    spec = {"target": "tag", "key": ["id"], "partition": ["id"], "columns": {"id": "uuid"}}
+    assert statement("evenkeel", spec, ()) == "CREATE TABLE IF NOT EXISTS evenkeel.tag (id uuid, PRIMARY KEY ((id)))"
+
+
+def test_the_data_document_says_what_a_new_table_is() -> None:
+    spec = spec_of(read_change(data_document()["tables"][0]))
+    assert spec["target"] == "item_r2"
+    assert spec["columns"]["quantity"] == "bigint"
+    assert (spec["partition"], spec["key"], spec["statics"]) == (["shop"], ["shop", "id"], ["shelf"])
+
+
+def test_options_are_written_as_cassandra_reads_them() -> None:
+    row: dict[str, Any] = {
+        "gc_grace_seconds": 864000,
+        "default_time_to_live": 0,
+        "speculative_retry": "99p",
+        "compaction": {"class": "UnifiedCompactionStrategy", "min_sstable_size": "100MiB"},
+        "comment": "mine",
+        "cdc": None,
+        "id": "an id",
+    }
+    assert options_of(row) == (
+        "default_time_to_live = 0",
+        "gc_grace_seconds = 864000",
+        "speculative_retry = '99p'",
+        "compaction = {'class': 'UnifiedCompactionStrategy', 'min_sstable_size': '100MiB'}",
+    )
+
+
+def test_the_partition_key_comes_in_its_own_order() -> None:
+    columns = {
+        "a": Column("a", "int", "partition_key", 1),
+        "b": Column("b", "int", "partition_key", 0),
+        "c": Column("c", "int", "clustering", 0),
+    }
+    assert partition_of(columns) == ("b", "a")
+
+
+def test_types_are_compared_without_spaces_and_with_one_word_for_text() -> None:
+    assert plain("map<varchar, int>") == plain("map<text,int>")
+
+
+@pytest.mark.parametrize("which", [None, "both", ""])
+def test_a_side_that_does_not_exist_is_misuse_before_anything_is_asked(which: str | None) -> None:
+    with pytest.raises(MisuseError, match="drop takes"):
+        drop({"ring": RING, "data": data_document(), "which": which})
