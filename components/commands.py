@@ -46,7 +46,7 @@ class Bundle:
 def run_here(
     name: str,
     program: str,
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, Any] | Sequence[Any],
     opts: pulumi.ResourceOptions,
     *,
     delete: str | None = None,

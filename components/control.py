@@ -19,7 +19,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "scripts"
 JOURNAL = "/var/lib/evenkeel"
 WEBHOOK_PORT = 8070
 HOSTS = f"{JOURNAL}/hosts.json"
-PACKAGES = ("database", "journal", "webhook")
+PACKAGES = ("database", "journal", "tables", "webhook")
 UNIT = "/etc/systemd/system/evenkeel-webhook.service"
 RUN = f"cd {PROGRAMS} && exec env PYTHONPATH=/opt/evenkeel/python timeout -s KILL 900 python3 -m"
 
@@ -57,7 +57,10 @@ class Control(pulumi.ComponentResource):
         return apply_on("control-hosts", self.host.login, known, pulumi.ResourceOptions(parent=self))
 
     def restore(self, name: str, what: str, host: Host, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-        """Give a host that was made anew what its fellows have, `routing` or `slots` (scripts/release/restore.py)."""
+        """Give a host that was made anew what its fellows have: `routing`, `slots` or `mirror`.
+
+        See scripts/release/restore.py.
+        """
         after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.programs]))
         inputs = {"host": host.name, "control": self.host.describe(), "deploy_key": self.args.deploy_key}
         return run_here(name, f"scripts.release {what}", inputs, after, triggers=[host.id_])

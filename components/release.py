@@ -19,16 +19,17 @@ from components.settings import Settings
 from components.stages import Kind, Stage, order
 from components.topology import Topology
 
-ROLES = ("lb", "app", "control", "runner")
+ROLES = ("lb", "app", "db", "control", "runner")
 
 
 @dataclass(frozen=True)
 class ReleaseArgs:
-    """Arguments of a Release: what is wanted, the machines it goes to, the key to them, and what must be there."""
+    """Arguments of a Release: what is wanted, the machines it goes to, the keys to them, and what must be there."""
 
     settings: Settings
     hosts: Sequence[Host]
     deploy_key: pulumi.Output[str]
+    ring: Mapping[str, Any]
     programs: pulumi.Resource
     after: Sequence[pulumi.Resource]
 
@@ -36,7 +37,8 @@ class ReleaseArgs:
     def of(cls, topology: Topology) -> ReleaseArgs:
         """Return the arguments of a release to the whole topology."""
         control = topology.control
-        return cls(topology.settings, topology.hosts, topology.deploy_key.private, control.programs, topology.parts)
+        key = topology.deploy_key.private
+        return cls(topology.settings, topology.hosts, key, topology.ring, control.programs, topology.parts)
 
 
 class Release(pulumi.ComponentResource):
@@ -45,7 +47,7 @@ class Release(pulumi.ComponentResource):
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("evenkeel:components:Release", name, None, opts)
         self.args = args
-        self.stack = stack_of(args.settings, args.hosts, args.deploy_key)
+        self.stack = stack_of(args.settings, args.hosts, args.deploy_key, args.ring)
         sites = [site.name for site in args.settings.sites]
         self.plan = args.settings.release.plan(
             sites, args.settings.sizes["app"].memory_mb, args.settings.load_balancer.ready_path
@@ -100,7 +102,9 @@ def verdicts(identity: Mapping[str, Any], printed: Sequence[str], *, is_outcome:
     return [json.loads(text) for text in printed]
 
 
-def stack_of(settings: Settings, hosts: Sequence[Host], deploy_key: pulumi.Output[str]) -> dict[str, Any]:
+def stack_of(
+    settings: Settings, hosts: Sequence[Host], deploy_key: pulumi.Output[str], ring: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the machines as the release's programs read them."""
     return {
         "name": settings.stack,
@@ -111,4 +115,5 @@ def stack_of(settings: Settings, hosts: Sequence[Host], deploy_key: pulumi.Outpu
             if host.role in ROLES
         ],
         "deploy_key": deploy_key,
+        "ring": dict(ring),
     }

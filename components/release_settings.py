@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.config_reader import Reader
-from components.stages import GATES, STRATEGIES, divide
+from components.stages import GATES, MIRRORS, PACES, STRATEGIES, divide
 from components.window import WindowError, parse_window
 
 HEADER = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
 KEYS = (
     *("strategy", "gate", "gateSeconds", "bakeSeconds", "canarySteps", "canaryBakeSeconds", "canaryMinRequests"),
     *("canaryMaxErrorIncrease", "canaryMaxLatencyRatio", "deadmanSeconds", "lockWaitSeconds", "window", "notify"),
+    *("mirror", "backfillPace", "backfillRowsPerSecond"),
 )
 
 
@@ -42,7 +43,11 @@ class CanarySettings:
 
 @dataclass(frozen=True)
 class ReleaseSettings:
-    """Everything about releases; times in seconds. `window` is "" for at any time, `notify` URLs."""
+    """Everything about releases; times in seconds. `window` is "" for at any time, `notify` URLs.
+
+    `mirror` is how two tables are kept equal, `backfill_pace` what the copy gives way to, `backfill_rows` the fewest
+    rows a second that it may come down to.
+    """
 
     strategy: str
     gate: str
@@ -53,6 +58,9 @@ class ReleaseSettings:
     lock_wait_seconds: int
     window: str
     notify: tuple[str, ...]
+    mirror: str
+    backfill_pace: str
+    backfill_rows: int
 
     def plan(self, sites: Sequence[str], app_memory_mb: int, ready_path: str) -> dict[str, Any]:
         """Return the plan that a release is recorded with: groups of sites, in order, and how it goes about them."""
@@ -66,6 +74,9 @@ class ReleaseSettings:
             "deadman_seconds": self.deadman_seconds,
             "lock_wait_seconds": self.lock_wait_seconds,
             "window": self.window,
+            "mirror": self.mirror,
+            "backfill_pace": self.backfill_pace,
+            "backfill_rows": self.backfill_rows,
             "app_memory_mb": app_memory_mb,
             "ready_path": ready_path,
         }
@@ -83,6 +94,9 @@ def read_release(reader: Reader) -> ReleaseSettings:
         lock_wait_seconds=reader.whole("lockWaitSeconds", 0, 86_400),
         window=read_window(reader),
         notify=read_notify(reader),
+        mirror=reader.one_of("mirror", MIRRORS),
+        backfill_pace=reader.one_of("backfillPace", PACES),
+        backfill_rows=reader.whole("backfillRowsPerSecond", 1, 1_000_000),
     )
 
 

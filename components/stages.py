@@ -13,12 +13,18 @@ from typing import Any
 
 STRATEGIES = ("bluegreen", "canary", "rolling", "halves")
 GATES = ("none", "person", "time")
+MIRRORS = ("trigger", "scan")
+PACES = ("users", "none")
+BACKFILL_ROWS = 50  # the fewest rows a second that a copy may keep
 
 
 class Kind(StrEnum):
-    """What a stage does. `tables`, `backfill` and `verify` have their place here; they come with changing data."""
+    """What a stage does. `tables`, `backfill` and `verify` act only where the data changes."""
 
     PREFLIGHT = "preflight"
+    TABLES = "tables"
+    BACKFILL = "backfill"
+    VERIFY = "verify"
     INSTALL = "install"
     SMOKE = "smoke"
     GATE = "gate"
@@ -26,6 +32,9 @@ class Kind(StrEnum):
     SETTLE = "settle"
     ROLLBACK = "rollback"
     OUTCOME = "outcome"
+
+
+SECONDS = {Kind.INSTALL: 180.0, Kind.OUTCOME: 30.0}  # a stage's time, where it is always the same and not 90
 
 
 class State(StrEnum):
@@ -67,7 +76,8 @@ def order(groups: int) -> tuple[Stage, ...]:
         if group == 1:
             middle.append(Stage(Kind.GATE))
         middle.append(Stage(Kind.SHIFT, group))
-    return (Stage(Kind.PREFLIGHT), *middle, Stage(Kind.SETTLE), Stage(Kind.ROLLBACK), Stage(Kind.OUTCOME))
+    data = (Stage(Kind.TABLES), Stage(Kind.BACKFILL), Stage(Kind.VERIFY))
+    return (Stage(Kind.PREFLIGHT), *data, *middle, Stage(Kind.SETTLE), Stage(Kind.ROLLBACK), Stage(Kind.OUTCOME))
 
 
 def find(name: str, groups: int) -> Stage:
@@ -100,7 +110,17 @@ def reason_to_skip(stage: Stage, earlier: Sequence[Mapping[str, Any]]) -> str:
                 return "nothing failed"
             return "nothing was touched" if stopped["state"] == State.REFUSED else ""
         case _:
-            return f"{stopped['stage']} {stopped['state']}" if stopped else ""
+            return f"{stopped['stage']} {stopped['state']}" if stopped else reason_of_data(stage, earlier)
+
+
+def reason_of_data(stage: Stage, earlier: Sequence[Mapping[str, Any]]) -> str:
+    """Return why a stage that changes data has nothing to do, "" if it has, and for all other stages."""
+    if stage.kind not in (Kind.TABLES, Kind.BACKFILL, Kind.VERIFY):
+        return ""
+    data = next((said["figures"]["data"] for said in earlier if said.get("figures", {}).get("data")), None)
+    if data is None:
+        return "the data does not change"
+    return "" if data["tables"] or stage.kind is Kind.TABLES else "no rows are copied: the tables are new altogether"
 
 
 def reason_to_pass(plan: Mapping[str, Any], *, is_revert: bool) -> str:
@@ -110,20 +130,40 @@ def reason_to_pass(plan: Mapping[str, Any], *, is_revert: bool) -> str:
     return "none is asked for" if plan["gate"] == "none" and not float(plan["bake_seconds"]) else ""
 
 
-def deadline(stage: Stage, plan: Mapping[str, Any]) -> float:
-    """Return the wall-clock seconds that a stage may take before it counts as failed."""
+def deadline(stage: Stage, plan: Mapping[str, Any], rows: int | None = None) -> float:
+    """Return the wall-clock seconds that a stage may take before it counts as failed.
+
+    `rows` is about how many a data-changing release copies; None where no table is made, compared or dropped.
+    """
+    longer = deadline_with_data(stage.kind, plan, rows)
+    if longer is not None:
+        return longer
     match stage.kind:
         case Kind.PREFLIGHT:
-            return 60.0 + float(plan["lock_wait_seconds"])
-        case Kind.INSTALL:
-            return 180.0
+            return 120.0 + float(plan["lock_wait_seconds"])
         case Kind.GATE:
             return 30.0 + float(plan["gate_seconds"]) + float(plan["bake_seconds"])
         case Kind.SHIFT if plan["strategy"] == "canary" and stage.group == 1:
             canary = plan["canary"]
             # A step may be watched for up to three times its bake until there are requests enough.
             return 60.0 + 3.0 * len(canary["steps"]) * float(canary["bake_seconds"])
-        case Kind.OUTCOME:
-            return 30.0
-        case _:
-            return 90.0
+    return SECONDS.get(stage.kind, 90.0)
+
+
+def deadline_with_data(kind: Kind, plan: Mapping[str, Any], rows: int | None) -> float | None:
+    """Return the time of a stage that makes, copies, compares or drops tables; None for any other."""
+    match kind:
+        case Kind.TABLES:
+            return 300.0
+        case Kind.BACKFILL | Kind.VERIFY:
+            return 600.0 + copy_seconds(plan, rows)
+        case Kind.SETTLE if rows is not None:
+            return 390.0 + copy_seconds(plan, rows)
+        case Kind.ROLLBACK if rows is not None:
+            return 390.0
+    return None
+
+
+def copy_seconds(plan: Mapping[str, Any], rows: int | None) -> float:
+    """Return how long the slowest copy that the plan puts up with takes."""
+    return (rows or 0) / float(plan.get("backfill_rows", BACKFILL_ROWS))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
+from components.commands import run_here
 from components.containers import Containers
 from components.control import JOURNAL, Control, ControlArgs
 from components.host import Host, HostArgs, Substrate
@@ -71,24 +73,40 @@ class Topology(pulumi.ComponentResource):
             sites.append(Site(f"site-{site.name}", args, after))
         return sites
 
+    def _first_tables(self) -> pulumi.Output[Any]:
+        """Return the tables of the version that was installed first, as the state remembers them for good.
+
+        A new database starts with these; from then on releases make tables and drop them.
+        """
+        tables = [table.as_dict() for table in self.settings.artifact.manifest.tables]
+        once = pulumi.ResourceOptions(parent=self, ignore_changes=["stdin"])
+        return run_here("first-tables", "json.tool --compact", tables, once).stdout.apply(json.loads)
+
     def _prepare_database(self) -> pulumi.Resource:
-        """Make roles, keyspace, tables and seed rows once the ring is whole."""
+        """Make roles, keyspace, the first tables and their seed rows once the ring is whole."""
         settings = self.settings
         return self.control.run(
             "database-prepared",
             "database prepare",
             {
-                "contact_points": [str(settings.address_of("db", site)) for site in settings.sites],
-                "datacenter": settings.database.datacenter,
-                "keyspace": settings.database.keyspace,
+                **self.ring,
                 "replication_factor": settings.database.replication_factor,
-                "admin_password": self.secrets.admin_password,
                 "app_password": self.secrets.app_password,
-                "tables": [table.as_dict() for table in settings.artifact.manifest.tables],
+                "tables": self._first_tables(),
                 "seed_rows": settings.database.seed_rows,
             },
             pulumi.ResourceOptions(parent=self, depends_on=[site.database for site in self.sites]),
         )
+
+    @property
+    def ring(self) -> dict[str, Any]:
+        """What programs on the control host need to reach the database as its administrator."""
+        return {
+            "contact_points": [str(self.settings.address_of("db", site)) for site in self.settings.sites],
+            "datacenter": self.settings.database.datacenter,
+            "keyspace": self.settings.database.keyspace,
+            "admin_password": self.secrets.admin_password,
+        }
 
     @property
     def parts(self) -> list[pulumi.Resource]:
@@ -112,6 +130,7 @@ class Topology(pulumi.ComponentResource):
             "name_servers": [str(address) for address in settings.name_servers],
             "hosts": [host.describe() for host in self.hosts],
             "keyspace": settings.database.keyspace,
+            "ring": self.ring,
             "url": url(settings),
         }
 

@@ -84,6 +84,7 @@ class Inventory:
     hosts: tuple[Host, ...]
     directory: Path
     deploy_key: str = field(repr=False)
+    ring: Mapping[str, Any] = field(default_factory=dict, repr=False)  # how programs there reach the database
 
     def host(self, name: str) -> Host:
         """The host of this name; UnknownHostError, with near matches, when there is none."""
@@ -275,6 +276,7 @@ def parse_outputs(outputs: Mapping[str, Any], stack: str, directory: Path) -> In
             hosts=tuple(parse_host(host) for host in seen["hosts"]),
             directory=directory,
             deploy_key=str(outputs["deploy_key"]).strip() + "\n",
+            ring=seen.get("ring") or {},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InventoryError(

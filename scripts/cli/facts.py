@@ -126,7 +126,8 @@ class Facts:
 class Report:
     """One host and its facts, or why there are none. `seconds` is how long it took.
 
-    A load balancer's `traffic` and the control host's `journal` come from tools of their own; `lacks` says why not.
+    A load balancer's `traffic` and the control host's `journal` come from tools of their own; `lacks` says why not. So
+    does a database node's `mirror` ({"jar_sha256", "pairs"}), which it may do without.
     """
 
     host: Host
@@ -136,6 +137,7 @@ class Report:
     traffic: Traffic | None = None
     journal: Mapping[str, Any] | None = None
     lacks: str = ""
+    mirror: Mapping[str, Any] | None = None
 
     @property
     def reachable(self) -> bool:
@@ -220,11 +222,20 @@ def ask_more(host: Host, session: Session) -> dict[str, Any]:
             return {"traffic": ask_traffic(session)}
         if host.role is Role.CONTROL:
             return {"journal": Journal(session, ANSWER_SECONDS).read()}
+        if host.role is Role.DATABASE:
+            return {"mirror": ask_mirror(session)}
     except (SshError, JournalError) as error:
         return {"lacks": error.reason if isinstance(error, SshError) else str(error)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return {"lacks": f"it answers something else than this version reads ({error!r})"}
     return {}
+
+
+def ask_mirror(session: Session) -> Mapping[str, Any] | None:
+    """What a database node has of the mirror; None where it has no such tool, which matters only to paired tables."""
+    done = session.run(["evenkeel-mirror", "state"], timeout=ANSWER_SECONDS, check=False)
+    found: Mapping[str, Any] | None = json.loads(done.stdout) if done.ok else None
+    return found
 
 
 def parse(raw: Mapping[str, Any]) -> Facts:

@@ -13,6 +13,7 @@ from scripts.cli.traffic import Traffic
 from scripts.cli.view import Problem, View
 from scripts.inventory import Role
 from scripts.journal.words import span
+from scripts.release.data import qualified
 
 Opened = tuple[tuple[str, int], ...]
 
@@ -127,10 +128,31 @@ def is_running(view: View) -> bool:
     return bool(view.release and lock and lock["expires"] > journal["now"])
 
 
+def judge_mirror(view: View) -> Iterator[Problem]:
+    """While tables live in pairs every database node mirrors them, and they are level."""
+    pairs = (view.journal or {}).get("pairs") or []
+    needed = {name for pair in pairs if pair["state"] in ("level", "apart") for name in qualified(pair["data"])}
+    for report in view.reports if needed else ():
+        if report.host.role is not Role.DATABASE or report.facts is None:
+            continue
+        name, has = report.host.name, report.mirror or {}
+        without = sorted(needed - set(has.get("pairs") or ()))
+        if not has.get("jar_sha256"):
+            yield Problem(name, f"{name} has no mirror program: writes through it fail", "pulumi up")
+        elif without:
+            yield Problem(name, f"{name} is not told to mirror {', '.join(without)}: such writes fail", "pulumi up")
+    for pair in pairs:
+        if pair["state"] == "apart":
+            yield Problem(
+                "", f"the tables of {pair['release']} differ: no undo without loss", "evenkeel compare", False
+            )
+
+
 RULES: tuple[Callable[[View], Iterable[Problem]], ...] = (
     judge_lacks,
     judge_routing,
     judge_left_out,
     judge_timers,
     judge_lease,
+    judge_mirror,
 )

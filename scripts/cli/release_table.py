@@ -15,6 +15,7 @@ from scripts.cli.traffic import UNSERVED, Traffic, rates
 from scripts.cli.view import View
 from scripts.journal.words import clock_time, span
 from scripts.release import undo
+from scripts.release.data import in_words
 
 FRESH_SECONDS = 120.0  # how long a release that has ended is still shown with its stages
 Looks = Mapping[str, Traffic]
@@ -30,6 +31,7 @@ def release_lines(view: View) -> list[str]:
         lines.append(escape(heading(release, journal["now"])))
         if waiting := release["waiting"]:
             lines.append(escape(waiting_words(waiting, journal["now"])))
+    lines += [escape(pair_words(pair, journal["now"])) for pair in journal.get("pairs") or ()]
     if journal["lock"]:
         lines.append(escape(lock_words(journal["lock"], journal["now"])))
     if hold := journal["hold"]:
@@ -38,6 +40,21 @@ def release_lines(view: View) -> list[str]:
         )
     timers = [f"{name} {timer_words(one)}" for name, one in view.traffic.items() if one.timer]
     return [*lines, "dead-man timers: " + ", ".join(timers)] if timers else lines
+
+
+PAIRED = {
+    "making": "are being made level",
+    "level": "are kept level, both ways",
+    "apart": "differ: `evenkeel undo` would lose what the older one lacks",
+    "dropping": "are being taken apart, or were when that stopped; the next release or `evenkeel retire` finishes it",
+}
+
+
+def pair_words(pair: Mapping[str, Any], now: float) -> str:
+    """Two tables that live at once, in one line."""
+    what, since = in_words(pair["data"]), span(now - pair["at"])
+    ends = "; `evenkeel retire` ends that" if pair["state"] == "level" else ""
+    return f"tables: {what} live at once since {pair['release']} and {PAIRED[pair['state']]}, for {since}{ends}"
 
 
 def heading(release: Mapping[str, Any], now: float) -> str:

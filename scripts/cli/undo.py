@@ -18,7 +18,7 @@ from scripts.release.documents import Stack, StackHost
 from scripts.release.errors import StageError
 from scripts.ssh import SshError
 
-ROLES = (Role.LOAD_BALANCER, Role.APP_SERVER, Role.CONTROL, Role.TEST_RUNNER)
+ROLES = (Role.LOAD_BALANCER, Role.APP_SERVER, Role.DATABASE, Role.CONTROL, Role.TEST_RUNNER)
 INTERRUPTED = (
     "evenkeel: interrupted: if users had begun to move, the load balancers' timers take them back within a minute; "
     "see `evenkeel status`"
@@ -128,4 +128,4 @@ def as_stack(inventory: Inventory) -> Stack:
         for host in inventory.hosts
         if host.role in ROLES
     )
-    return Stack(inventory.stack, inventory.service, hosts, inventory.deploy_key)
+    return Stack(inventory.stack, inventory.service, hosts, inventory.deploy_key, inventory.ring)

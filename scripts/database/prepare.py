@@ -11,7 +11,13 @@ from scripts.database.connection import addresses_up, wait_for_nodes
 from scripts.database.notes import Notes, open_notes
 from scripts.database.request import Request
 from scripts.database.roles import administered, drop_default_login, ensure_app_role, ensure_rights
-from scripts.database.schema import SYSTEM_KEYSPACES, ensure_keyspace, ensure_table
+from scripts.database.schema import (
+    SYSTEM_KEYSPACES,
+    differences,
+    ensure_keyspace,
+    ensure_table,
+    existing_columns,
+)
 from scripts.database.seed import ensure_rows
 from scripts.database.spread import spread
 
@@ -22,10 +28,8 @@ def prepare(request: Request) -> dict[str, Any]:
     with administered(request.ring) as session:
         notes = _prepare_keyspaces(session, request)
         dropped = drop_default_login(session)
-        tables = {table.name: ensure_table(session, request.keyspace, table) for table in request.tables}
         role = ensure_app_role(session, request.ring, request.app_password)
-        rights = ensure_rights(session, request.keyspace, request.tables)
-        rows = _seed(session, notes, request)
+        tables, rights, rows = _first_tables(session, notes, request)
         return {
             "nodes": len(addresses_up(session)),
             "keyspace": request.keyspace,
@@ -67,7 +71,19 @@ def _noted_replication(session: Session, request: Request) -> Any:
     return Notes(session, keyspace).read("replication")
 
 
-def _seed(session: Session, notes: Notes, request: Request) -> int:
-    if not request.tables:
-        return 0
-    return ensure_rows(session, notes, request.keyspace, request.tables[0], request.seed_rows)
+def _first_tables(session: Session, notes: Notes, request: Request) -> tuple[dict[str, str], int, int]:
+    """Make the tables a new database starts with, rights and rows; return what was done with each.
+
+    Once: from then on releases make tables and drop them, and what one has dropped must not come back. Those that are
+    still as they were made get rights and rows that are missing.
+    """
+    seeded = any(notes.read(f"seeded {table.name}") is not None for table in request.tables)
+    were_made = seeded or notes.read("tables") is not None  # the first note is older than the second
+    there = {table.name: existing_columns(session, request.keyspace, table.name) for table in request.tables}
+    kept = tuple(t for t in request.tables if not were_made or (there[t.name] and not differences(t, there[t.name])))
+    done = {table.name: ensure_table(session, request.keyspace, table) for table in kept}
+    rights = ensure_rights(session, request.keyspace, kept)
+    if not were_made:
+        notes.write("tables", [table.name for table in request.tables])
+    rows = ensure_rows(session, notes, request.keyspace, kept[0], request.seed_rows) if kept else 0
+    return done, rights, rows

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Put an application version into one of this host's two slots, start it, stop it, tell what is there.
 
-    evenkeel-slot install SLOT SHA256 < artifact.tar.gz   check, unpack and put in place (the slot must be stopped
-                                                          or hold the same artifact)
+    evenkeel-slot install SLOT SHA256 [NAME=TABLE...] < artifact.tar.gz
+                                          check, unpack and put in place (the slot must be stopped or hold the same
+                                          artifact); the version finds its table NAME as TABLE in the database
     evenkeel-slot start SLOT              start and wait until it is ready
     evenkeel-slot warm SLOT COUNT         send COUNT of the manifest's smoke GETs; how they went, as JSON
     evenkeel-slot smoke SLOT              make the manifest's smoke checks; how they went, as JSON
@@ -12,7 +13,8 @@
     evenkeel-slot exec SLOT               become the slot's program (what the unit app@SLOT runs)
 
 A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `artifact.tar.gz` the artifact itself, `slot.json` says
-what it is. Its limits are a drop-in of its own unit, so that a version never touches the other slot's.
+what it is and which tables it works on, told to the program as DATABASE_TABLE_NAME. Its limits are a drop-in of its own
+unit, so that a version never touches the other slot's.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import http.client
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +43,7 @@ ENVIRONMENT = "/etc/evenkeel/app-{slot}.env"
 LIMITS = "/etc/systemd/system/app@{slot}.service.d/limits.conf"
 FACTS = ("NRestarts", "ActiveState", "ActiveEnterTimestamp", "MemoryCurrent")
 CHUNK = 1 << 20
+TABLE = re.compile(r"[a-z][a-z0-9_]{0,47}=[a-z][a-z0-9_]{0,47}")
 
 
 def fail(sentence: str) -> NoReturn:
@@ -123,12 +127,22 @@ def manifest_of(directory: str) -> dict[str, Any]:
         fail(f"the artifact's evenkeel.toml cannot be read: {error}; nothing was changed")
 
 
-def install(slot: str, sha256: str) -> None:
-    """Put the artifact on standard input into the slot."""
-    known = described(slot)
+def tables_of(arguments: list[str]) -> dict[str, str]:
+    """Return the tables' names in the database, by their names in the manifest."""
+    named = dict(argument.split("=", 1) if TABLE.fullmatch(argument) else (argument, "") for argument in arguments)
+    if wrong := [name for name, table in named.items() if not table]:
+        fail(f"{wrong[0]!r} is no NAME=TABLE of lower-case letters, digits and _; nothing was changed")
+    return named
+
+
+def install(slot: str, sha256: str, tables: dict[str, str] | None = None) -> None:
+    """Put the artifact on standard input into the slot, to work on these tables."""
+    known, tables = described(slot), tables or {}
     if known and known["sha256"] == sha256:
         while sys.stdin.buffer.read(CHUNK):
             pass
+        if known.get("tables", {}) != tables:
+            move_to(slot, known, tables)
         limit(slot, known["limits"])
         print(json.dumps({"slot": slot, "version": known["version"], "changed": False}))
         return
@@ -143,7 +157,7 @@ def install(slot: str, sha256: str) -> None:
         manifest = manifest_of(f"{incoming}/tree")
         replace(home, f"{incoming}/tree", f"{incoming}/artifact")
     limit(slot, manifest.get("limits", {}))
-    describe(home, manifest, sha256)
+    describe(home, manifest, sha256, tables)
     print(json.dumps({"slot": slot, "version": manifest["version"], "changed": True}))
 
 
@@ -173,10 +187,22 @@ def limit(slot: str, limits: dict[str, Any]) -> None:
     subprocess.run(["systemctl", "daemon-reload"], check=True)
 
 
-def describe(home: str, manifest: dict[str, Any], sha256: str) -> None:
+def move_to(slot: str, known: dict[str, Any], tables: dict[str, str]) -> None:
+    """Let the version that the slot holds work on other tables from its next start on."""
+    if is_active(slot):
+        fail(f"slot {slot} is running {known['version']} on other tables; stop it before it gets these")
+    write_facts(f"{ROOT}/{slot}", known | {"tables": tables})
+
+
+def describe(home: str, manifest: dict[str, Any], sha256: str, tables: dict[str, str]) -> None:
     """Write slot.json, the last act of an installation: without it the slot counts as empty."""
     facts = {key: manifest[key] for key in ("name", "version", "start")}
     facts |= {"sha256": sha256, "http": manifest.get("http", {}), "limits": manifest.get("limits", {})}
+    write_facts(home, facts | {"tables": tables, "schema": manifest.get("tables", [])})
+
+
+def write_facts(home: str, facts: dict[str, Any]) -> None:
+    """Write slot.json, whole or not at all."""
     with open(f"{home}/slot.json.new", "w", encoding="utf-8") as file:
         json.dump(facts, file)
         file.flush()
@@ -219,24 +245,25 @@ def address_of(slot: str) -> str:
 
 def wait_until_ready(slot: str, path: str, seconds: float) -> None:
     """Poll the slot until it answers; fail with its last log lines if it does not in that time."""
-    end = time.monotonic() + seconds
+    end, begun = time.monotonic() + seconds, time.time() - 1
     while not answers(address_of(slot), path):
         state = subprocess.run(["systemctl", "is-failed", unit(slot)], capture_output=True, text=True, check=False)
         if state.stdout.strip() == "failed" or time.monotonic() > end:
             unit_state = state.stdout.strip()
-            fail(f"slot {slot} is not ready after {seconds:g} s (unit {unit_state}); it said: {last_words(slot)}")
+            fail(
+                f"slot {slot} is not ready after {seconds:g} s (unit {unit_state}); it said: {last_words(slot, begun)}"
+            )
         time.sleep(0.2)
 
 
-def last_words(slot: str) -> str:
-    """Return the last lines that the slot's program wrote."""
-    done = subprocess.run(
-        ["journalctl", "-u", unit(slot), "-n", "5", "-o", "cat", "--no-pager"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return " | ".join(done.stdout.split("\n"))[-600:]
+def last_words(slot: str, since: float) -> str:
+    """Return the last lines that the slot's program has written since then, those of systemd if it wrote none."""
+    for match in (f"_SYSTEMD_UNIT={unit(slot)}", f"--unit={unit(slot)}"):
+        line = ["journalctl", match, f"--since=@{since:.0f}", "-n", "3", "-o", "cat", "--quiet", "--no-pager"]
+        said = subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+        if said:
+            break
+    return " | ".join(dict.fromkeys(said.split("\n")))[-600:]
 
 
 def stop(slot: str) -> None:
@@ -296,6 +323,8 @@ def become(slot: str) -> None:
     port_variable = facts["http"].get("port_variable", "PORT")
     os.environ[port_variable] = os.environ["PORT"]
     os.environ["VERSION"] = facts["version"]
+    for name, table in facts.get("tables", {}).items():
+        os.environ[f"DATABASE_TABLE_{name.upper()}"] = table
     if not evenkeel_memory.is_limited():
         evenkeel_memory.guard(facts["limits"].get("memory_mb", 256))
     program = os.path.abspath(argv[0]) if "/" in argv[0] else argv[0]
@@ -310,8 +339,8 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1 and arguments[1] not in SLOTS:
         fail(f"slot {arguments[1]!r} is not one of {', '.join(SLOTS)}")
     match arguments:
-        case ["install", slot, sha256]:
-            install(slot, sha256)
+        case ["install", slot, sha256, *named]:
+            install(slot, sha256, tables_of(named))
         case ["start", slot]:
             start(slot)
         case ["warm", slot, count] if count.isdigit():
@@ -327,7 +356,8 @@ def main(arguments: list[str]) -> None:
         case ["exec", slot]:
             become(slot)
         case _:
-            fail("use install SLOT SHA256, start, warm SLOT COUNT, smoke, stop, artifact or exec SLOT, or show")
+            words = "install SLOT SHA256 [NAME=TABLE...], start, warm SLOT COUNT, smoke, stop, artifact or exec SLOT"
+            fail(f"use {words}, or show")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ from scripts.journal.errors import Refused
 from scripts.journal.records import require_record
 from scripts.journal.transaction import Transaction
 
-# making: being made and filled; level: mirrored both ways and compared; dropping: one of the two goes; dropped: gone
-STATES = ("making", "level", "dropping", "dropped")
+# making: being made and filled; level: mirrored both ways and compared; apart: compared, and the older one lacks
+# something; dropping: one of the two goes; dropped: gone
+STATES = ("making", "level", "apart", "dropping", "dropped")
 WORDS = {
     "making": "makes a second table beside {old}",
     "level": "keeps {both} level, both ways",
+    "apart": "has found {both} apart",
     "dropping": "takes down the mirror between {both}",
     "dropped": "has one table again: {both} are no pair any more",
 }

@@ -5,6 +5,7 @@ stage NAME    one stage of a release; ends in a verdict and with status 0, whate
 identify      which release this update is; reads only
 routing       bring one load balancer to the routing that the others have
 slots         bring one application server to the versions that are live and warm
+mirror        give one database node the mirror's configurations of the tables that live in pairs
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from scripts.release.skip import skipped
 
-VERBS = "stage NAME, identify, routing or slots"
+VERBS = "stage NAME, identify, routing, slots or mirror"
 
 
 def main(arguments: list[str]) -> None:
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> None:
         case ["identify"]:
             identify = late("identify").identify
             print(json.dumps(identify(json.load(sys.stdin)), sort_keys=True))
-        case ["routing" | "slots" as what]:
+        case ["routing" | "slots" | "mirror" as what]:
             restore(what, json.load(sys.stdin))
         case _:
             sys.exit(f"scripts.release: use `python -m scripts.release VERB` with VERB {VERBS}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from scripts.release.documents import Stack
@@ -21,7 +21,11 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Slot:
-    """What a slot holds and whether it runs; `restarts` counts since it was started, `memory_mb` may be None."""
+    """What a slot holds and whether it runs; `restarts` counts since it was started, `memory_mb` may be None.
+
+    `tables` are its tables' names in the database, as in `Version`; `schema` is what its manifest says of them, None
+    where the slot does not tell.
+    """
 
     version: str | None
     sha256: str | None
@@ -29,6 +33,8 @@ class Slot:
     restarts: int
     memory_mb: float | None
     limit_mb: int | None
+    tables: Mapping[str, str] = field(default_factory=dict)
+    schema: Sequence[Mapping[str, Any]] | None = None
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Slot:
@@ -41,7 +47,13 @@ class Slot:
             restarts=int(document.get("restarts") or 0),
             memory_mb=document.get("memory_mb"),
             limit_mb=(held.get("limits") or {}).get("memory_mb"),
+            tables=held.get("tables") or {},
+            schema=held.get("schema"),
         )
+
+    def uses(self, logical: str, table: str) -> bool:
+        """Tell whether the version in the slot knows its table `logical` by this name in the database."""
+        return self.sha256 is not None and self.tables.get(logical, logical) == table
 
 
 class AppServers(Fleet):
@@ -78,17 +90,21 @@ def show(session: Session) -> dict[str, Slot]:
     return {name: Slot.parse(part) for name, part in ask(session, ["evenkeel-slot", "show"]).items()}
 
 
-def install(session: Session, slot: str, sha256: str, content: bytes) -> dict[str, Any]:
-    """Bring a slot to an artifact, start it, wait until it is ready, and warm it.
+def install(
+    session: Session, slot: str, sha256: str, content: bytes, tables: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Bring a slot to an artifact and its tables' names, start it, wait until it is ready, and warm it.
 
-    A slot that runs this very artifact is left alone. Returns {"changed", "started", "warm_p50_ms", "warm_failed"}.
+    A slot that runs this very artifact on these tables is left alone. Returns {"changed", "started", "warm_p50_ms",
+    "warm_failed"}.
     """
-    held = show(session)[slot]
-    same = held.sha256 == sha256
+    held, tables = show(session)[slot], dict(tables or {})
+    same = held.sha256 == sha256 and held.tables == tables
     if held.is_active and not same:
         session.run(["evenkeel-slot", "stop", slot], timeout=STOP_SECONDS)
     if not same:
-        session.run(["evenkeel-slot", "install", slot, sha256], content, timeout=UPLOAD_SECONDS)
+        named = [f"{logical}={table}" for logical, table in sorted(tables.items())]
+        session.run(["evenkeel-slot", "install", slot, sha256, *named], content, timeout=UPLOAD_SECONDS)
     session.run(["evenkeel-slot", "start", slot], timeout=START_SECONDS)
     started = not (same and held.is_active)
     figures: dict[str, Any] = {"changed": not same, "started": started}

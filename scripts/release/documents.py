@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,20 +12,28 @@ from components.stages import State
 
 @dataclass(frozen=True)
 class Version:
-    """A version that serves or served: its number, its artifact's sha256, and the slot it is in on every site."""
+    """A version that serves or served: its number, its artifact's sha256, and the slot it is in on every site.
+
+    `tables` are the names that its tables have in the database, {name in its manifest: name there}; one that is not
+    among them has its own name. They say nothing about which version it is.
+    """
 
     version: str
     sha256: str
     slot: str
+    tables: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def parse(cls, document: Mapping[str, Any] | None) -> Version | None:
         """Return the version that the JSON describes, None for none."""
-        return cls(document["version"], document["sha256"], document["slot"]) if document else None
+        if not document:
+            return None
+        return cls(document["version"], document["sha256"], document["slot"], dict(document.get("tables") or {}))
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"version": self.version, "sha256": self.sha256, "slot": self.slot}
+        plain: dict[str, Any] = {"version": self.version, "sha256": self.sha256, "slot": self.slot}
+        return plain | ({"tables": dict(self.tables)} if self.tables else {})
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,18 @@ class Release:
 
     @property
     def target(self) -> Version:
-        """The version that serves once the release has succeeded."""
+        """The version that serves once the release has succeeded; `StageInput.target` knows its tables' names too."""
         return Version(self.version, self.sha256, self.slot)
+
+    @property
+    def number(self) -> int:
+        """The release's number."""
+        return int(self.document["number"])
+
+    @property
+    def pairs(self) -> list[Mapping[str, Any]]:
+        """Pairs of tables of earlier releases that were there when this one was named, the newest first."""
+        return list(self.document.get("pairs") or ())
 
     @property
     def groups(self) -> list[list[str]]:
@@ -98,12 +116,17 @@ class StackHost:
 
 @dataclass(frozen=True)
 class Stack:
-    """The machines that a release works on, and the key to them."""
+    """The machines that a release works on, and the key to them.
+
+    `ring` is what programs on the control host need to reach the database: contact points, datacenter, keyspace, and
+    the administrator's password.
+    """
 
     name: str
     service: str
     hosts: tuple[StackHost, ...]
     deploy_key: str = field(repr=False)
+    ring: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Stack:
@@ -112,7 +135,9 @@ class Stack:
             StackHost(host["name"], host["role"], host["site"], host["address"], host["host_key"])
             for host in document["hosts"]
         )
-        return cls(document["name"], document["service"], hosts, document["deploy_key"])
+        return cls(
+            document["name"], document["service"], hosts, document["deploy_key"], dict(document.get("ring") or {})
+        )
 
     def of(self, role: str) -> list[StackHost]:
         """Return the hosts of a role, in the sites' order."""
@@ -167,6 +192,24 @@ class StageInput:
         """Return the newest figure of that name among the earlier verdicts."""
         found = [verdict["figures"][name] for verdict in self.earlier if name in verdict["figures"]]
         return found[-1] if found else default
+
+    @property
+    def data(self) -> Mapping[str, Any] | None:
+        """What the release changes about the data, as preflight found; None where it does not change."""
+        found: Mapping[str, Any] | None = self.figure("data")
+        return found
+
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """The names of the new version's tables in the database: preflight's word, an undo's, or as they are."""
+        previous = self.release.previous
+        known = self.release.document.get("tables", previous.tables if previous else {})
+        return dict(self.figure("tables", known))
+
+    @property
+    def target(self) -> Version:
+        """The version that serves once the release has succeeded."""
+        return replace(self.release.target, tables=self.tables)
 
     @property
     def left_out(self) -> dict[str, str]:

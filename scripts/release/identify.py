@@ -20,7 +20,7 @@ from scripts.ssh import Session, SshError
 
 OTHER = {"blue": "green", "green": "blue"}
 FIRST_SLOT = "blue"
-RECORDED = ("state", "reason", "began", "ended", "stage", "waiting", "live", "stages", "signals")
+RECORDED = ("state", "reason", "began", "ended", "stage", "waiting", "live", "stages", "signals", "data")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def decide(known: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
             return both(plain(done))
         return {"stages": plain(ours[0]), "outcome": plain(done), "earlier": verdicts_before_outcome(done)}
     number = max((release["number"] for release in releases), default=0) + 1
-    return both(compose(number, wanted, live, is_way_back(releases, wanted)))
+    return both(compose(number, wanted, live, is_way_back(releases, wanted), known.get("pairs") or ()))
 
 
 def is_astray(ours: list[dict[str, Any]]) -> bool:
@@ -123,8 +123,10 @@ def is_way_back(releases: Sequence[Mapping[str, Any]], wanted: Wanted) -> bool:
     return any(release["live"]["sha256"] == wanted.sha256 for release in served)
 
 
-def compose(number: int, wanted: Wanted, live: Version | None, is_revert: bool) -> dict[str, Any]:
-    """Return a new release's document."""
+def compose(
+    number: int, wanted: Wanted, live: Version | None, is_revert: bool, pairs: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return a new release's document; `pairs` are the tables that live in pairs when it begins."""
     same = live is not None and live.sha256 == wanted.sha256
     slot = FIRST_SLOT if live is None else live.slot if same else OTHER[live.slot]
     return {
@@ -139,6 +141,7 @@ def compose(number: int, wanted: Wanted, live: Version | None, is_revert: bool) 
         "revert": is_revert,
         "origin": "pulumi",
         "who": whoami(),
+        **({"pairs": list(pairs)} if pairs else {}),
     }
 
 

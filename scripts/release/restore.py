@@ -1,6 +1,7 @@
 """A host that was made anew gets what its fellows have: a load balancer routing, an application server versions.
 
-Both do nothing before the first release, and nothing on a host that has it all.
+A database node gets the configurations of the mirror for the tables that live in pairs. All do nothing before the first
+release, and nothing on a host that has it all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.release.app_servers import install, show
+from scripts.release.data import configs
+from scripts.release.databases import tell
 from scripts.release.documents import Stack, StackHost, Version
 from scripts.release.errors import StageError, StageFailedError
 from scripts.release.fleet import CONNECT_SECONDS, Fleet, login
@@ -68,6 +71,22 @@ def restore_slots(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"restored": done}
 
 
+def restore_mirror(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the database node named in the document the mirror's configurations; return {"restored": [tables]}."""
+    name, alone = document["host"], only_control(document)
+    with Session(login(alone, alone.hosts[0]), PATIENT_SECONDS) as session:
+        pairs = Journal(session).read(limit=1).get("pairs") or []
+        hosts = json.loads(session.get(HOSTS)) if pairs else []
+    if not pairs:
+        return {"restored": []}
+    stack = Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]})
+    # Of two pairs that name one table the newer counts, which comes first in the journal's list.
+    told = [one for pair in reversed(pairs) for one in configs(pair["data"])]
+    with Session(login(stack, next(host for host in stack.of("db") if host.name == name)), PATIENT_SECONDS) as session:
+        tell(session, ["evenkeel-mirror", "configure"], told)
+    return {"restored": [f"{one['keyspace']}.{one['table']}" for one in told]}
+
+
 def wanted(stack: Stack, fellows: list[StackHost], live: Version) -> list[Version]:
     """Return the versions that run on the other application servers, the live one first, which must be there."""
     found = [live]
@@ -76,15 +95,15 @@ def wanted(stack: Stack, fellows: list[StackHost], live: Version) -> list[Versio
             continue
         for name, slot in slots.items():
             if slot.is_active and slot.version and slot.sha256 and name not in {version.slot for version in found}:
-                found.append(Version(slot.version, slot.sha256, name))
+                found.append(Version(slot.version, slot.sha256, name, slot.tables))
     return found
 
 
 def put(session: Session, stack: Stack, fellows: list[StackHost], version: Version) -> str:
-    """Install a version from a fellow's copy of its artifact, unless it is there."""
+    """Install a version from a fellow's copy of its artifact, with its tables' names, unless it is there."""
     held = show(session)[version.slot]
     content = b"" if held.sha256 == version.sha256 else fetch(stack, fellows, version)
-    install(session, version.slot, version.sha256, content)
+    install(session, version.slot, version.sha256, content, version.tables)
     return f"{version.version} in {version.slot}"
 
 
@@ -104,13 +123,19 @@ def fetch(stack: Stack, fellows: list[StackHost], version: Version) -> bytes:
 
 def released(document: Mapping[str, Any]) -> tuple[Stack, Version | None]:
     """Return the stack as the control host knows it, and the live version, None before the first. Raises SshError."""
-    control = document["control"]
-    alone = Stack.parse({"name": "", "service": "", "hosts": [control], "deploy_key": document["deploy_key"]})
+    control, alone = document["control"], only_control(document)
     with Session(login(alone, alone.hosts[0]), PATIENT_SECONDS) as session:
         live = Version.parse(Journal(session).read()["live"])
         hosts = json.loads(session.get(HOSTS)) if live else [control]
     return Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]}), live
 
 
-ACTIONS = {"routing": restore_routing, "slots": restore_slots}
+def only_control(document: Mapping[str, Any]) -> Stack:
+    """Return the stack as far as it is known before the control host has said anything."""
+    return Stack.parse(
+        {"name": "", "service": "", "hosts": [document["control"]], "deploy_key": document["deploy_key"]}
+    )
+
+
+ACTIONS = {"routing": restore_routing, "slots": restore_slots, "mirror": restore_mirror}
 FAILURES = (StageError, SshError, JournalError)

@@ -33,7 +33,7 @@ def supervise(work: Work, action: Action) -> Verdict:
     endings: queue.Queue[Ending] = queue.Queue()
     Thread(target=do, args=(work, action, endings), daemon=True).start()
     Thread(target=beat, args=(work, endings), daemon=True).start()
-    seconds = deadline(work.stage, work.told.release.plan)
+    seconds = deadline(work.stage, work.told.release.plan, work.told.figure("data_rows"))
     try:
         state, reason = endings.get(timeout=seconds)
     except queue.Empty:

@@ -13,6 +13,7 @@ from typing import Any
 
 from components.stages import Kind, Stage, State, reason_to_skip
 from scripts.release.app_servers import AppServers, Slot
+from scripts.release.data import pair_between, share_tables
 from scripts.release.documents import Release, Stack, StageInput, Version, listed
 from scripts.release.errors import HeldError, RefusedError, StageError, StageFailedError
 from scripts.release.identify import OTHER
@@ -24,7 +25,7 @@ from scripts.release.supervisor import supervise
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
-Running = Mapping[str, Mapping[str, tuple[str, str]]]  # site -> slot -> (version, sha256) of what runs there
+Running = Mapping[str, Mapping[str, Version]]  # site -> slot -> what runs there
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def running_on(slots: Mapping[str, Mapping[str, Slot] | StageFailedError]) -> Ru
     """Return what runs on the application servers that answered."""
     return {
         site: {
-            name: (str(slot.version), str(slot.sha256))
+            name: Version(str(slot.version), str(slot.sha256), name, slot.tables)
             for name, slot in answer.items()
             if slot.is_active and slot.sha256
         }
@@ -58,8 +59,8 @@ def warm(live: Version, running: Running) -> dict[Version, tuple[str, ...]]:
     found: dict[Version, list[str]] = {}
     slot = OTHER[live.slot]
     for site, slots in running.items():
-        if slot in slots and slots[slot][1] != live.sha256:
-            found.setdefault(Version(*slots[slot], slot), []).append(site)
+        if slot in slots and slots[slot].sha256 != live.sha256:
+            found.setdefault(slots[slot], []).append(site)
     return {version: tuple(found[version]) for version in sorted(found, key=lambda version: -len(found[version]))}
 
 
@@ -83,6 +84,7 @@ def choose(ways: Sequence[WayBack], known: Mapping[str, Any], version: str | Non
         raise RefusedError("no release has gone through yet, so there is nothing to go back to")
     found = next((way for way in ways if version in (None, way.target.version)), None)
     if found:
+        check_level(found, known)
         return found
     if version == live["version"]:
         raise RefusedError(f"{version} is live already")
@@ -94,6 +96,18 @@ def choose(ways: Sequence[WayBack], known: Mapping[str, Any], version: str | Non
     served = {release["live"]["version"] for release in known["releases"] if release["live"]}
     what = "is not warm any more" if version in served else "has never served here"
     raise RefusedError(f"{version} {what}; set it in the config and run `pulumi up`, which installs it")
+
+
+def check_level(way: WayBack, known: Mapping[str, Any]) -> None:
+    """Refuse a version whose tables have missed what the live one wrote: no mirror keeps them level."""
+    if share_tables(way.target, way.live):
+        return
+    pair = pair_between(known.get("pairs") or (), way.target, way.live)
+    if pair is None or pair["state"] != "level":
+        raise RefusedError(
+            f"the tables of {way.target.version} are not kept level with those of {way.live.version}, so users would"
+            f" lose what was written since; set {way.target.version} in the config and run `pulumi up`"
+        )
 
 
 def compose(known: Mapping[str, Any], way: WayBack, sites: Iterable[str], wait: float) -> dict[str, Any]:
@@ -117,6 +131,7 @@ def compose(known: Mapping[str, Any], way: WayBack, sites: Iterable[str], wait: 
         "artifact": way.artifact,
         "slot": way.target.slot,
         "previous": way.live.as_dict(),
+        "tables": dict(way.target.tables),
         "plan": plan,
         "revert": True,
         "origin": "undo",

@@ -120,7 +120,8 @@ def test_the_database_is_prepared_when_the_ring_is_whole_and_a_release_comes_las
     assert graph.order[len(others) :] == [
         f"release-{stage}"
         for stage in (
-            *("preflight", "install-1", "smoke-1", "gate", "shift-1", "install-2", "smoke-2", "shift-2"),
+            *("preflight", "tables", "backfill", "verify"),
+            *("install-1", "smoke-1", "gate", "shift-1", "install-2", "smoke-2", "shift-2"),
             *("settle", "rollback", "outcome"),
         )
     ]
@@ -204,7 +205,8 @@ def test_two_sites_are_enough(project: Path) -> None:
 
 
 STAGES = (
-    *("preflight", "install-1", "smoke-1", "gate", "shift-1"),
+    *("preflight", "tables", "backfill", "verify"),
+    *("install-1", "smoke-1", "gate", "shift-1"),
     *("install-2", "smoke-2", "shift-2", "settle", "rollback"),
 )
 

@@ -25,7 +25,7 @@ def act(work: Work) -> str:
     work.check()
     work.say(f"{release.version} into slot {release.slot} of {listed(work.group)}")
     answers = work.app_servers.on_sites(
-        work.group, partial(install, slot=release.slot, sha256=release.sha256, content=content)
+        work.group, partial(install, slot=release.slot, sha256=release.sha256, content=content, tables=work.told.tables)
     )
     sites = work.sort_out(answers)
     work.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from components.stages import Kind, State, bad
+from scripts.release.data import in_words
 from scripts.release.documents import StageInput, listed
 from scripts.release.errors import StageFailedError
 from scripts.release.journal import JournalError
@@ -68,14 +69,21 @@ def success(told: StageInput) -> Outcome:
     release, left_out, lost = told.release, told.left_out, lost_at_last(told)
     missing = [f"site {site} is left out of the pool ({why})" for site, why in left_out.items()]
     missing += [f"{name} could not be reached ({why})" for name, why in lost.items()]
+    behind = told.figure("not_level")
+    missing += [f"the tables of the version before differ ({behind})"] if behind else []
     serving = f"{release.version} from {listed([site for site in release.sites if site not in left_out])}"
     if missing:
         advice = "Put that right and run `pulumi up` again: it finishes the rest."
+        if behind:
+            advice = "`evenkeel undo` would lose that; `evenkeel compare` looks again."
         return Outcome("partial", f"{release.version} serves, but {'; '.join(missing)}", serving, advice)
     was = ""
     if release.previous and release.previous.slot != release.slot:
         was = f"; {release.previous.version} stays warm, `evenkeel undo` is the way back"
-    return Outcome("succeeded", f"{release.version} serves from every site{was}", serving, "")
+    advice = ""
+    if told.data and told.data["tables"]:
+        advice = f"{in_words(told.data)} live at once and are kept level; `evenkeel retire` ends that."
+    return Outcome("succeeded", f"{release.version} serves from every site{was}", serving, advice)
 
 
 def lost_at_last(told: StageInput) -> dict[str, str]:
@@ -90,7 +98,7 @@ def record(work: Work, outcome: Outcome) -> None:
         return
     release = work.told.release
     is_live = outcome.state in ("succeeded", "partial")
-    live = release.target.as_dict() if is_live else None
+    live = work.told.target.as_dict() if is_live else None
     try:
         journal = work.journal.open
         journal.finish(release.id, outcome.state, outcome.reason, live, list(work.told.earlier))

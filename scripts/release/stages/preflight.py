@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from components.artifact import ArtifactError, read_artifact
+from components.manifest import Manifest
 from components.window import parse_window
+from scripts.release import data_plan
 from scripts.release.app_servers import Slot
 from scripts.release.documents import Release, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
@@ -30,9 +34,10 @@ def act(work: Work) -> str:
     release = work.told.release
     try:
         check_window(work)
-        sizes = check_artifact(release)
+        manifest = check_artifact(release)
         take_lock(work)
-        check_hosts(work, sizes)
+        slots = check_hosts(work, manifest.limits.memory_mb)
+        check_data(work, manifest, slots)
         begin(work)  # last, so that a refused release leaves no record and the next one has its number
     except (RefusedError, SshError, JournalError) as error:
         give_back(work)
@@ -55,15 +60,15 @@ def check_window(work: Work) -> None:
         raise RefusedError(f"releases may start only in the window {release.plan['window']}; wait, or change `window`")
 
 
-def check_artifact(release: Release) -> int:
-    """Refuse an artifact that is not the promised one; return the memory in MiB that the version asks for."""
+def check_artifact(release: Release) -> Manifest:
+    """Refuse an artifact that is not the promised one; return its manifest."""
     try:
         artifact = read_artifact(Path(release.artifact))
     except ArtifactError as error:
         raise RefusedError(str(error)) from None
     if artifact.sha256 != release.sha256:
         raise RefusedError(f"the artifact {release.artifact} has changed since this release began; run it again")
-    return artifact.manifest.limits.memory_mb
+    return artifact.manifest
 
 
 def take_lock(work: Work) -> None:
@@ -101,16 +106,26 @@ def holder(work: Work, nonce: str) -> dict[str, str]:
 
 
 def begin(work: Work) -> None:
-    """Record the release, or that it goes on."""
+    """Record the release and what it changes about the data, or that it goes on."""
+    data = work.figures.get("data")
+    document = {**work.told.release.document, **({"data": data} if data else {})}
     try:
-        work.journal.open.begin(work.told.release.document, work.token)
+        work.journal.open.begin(document, work.token)
     except JournalRefused as error:
         raise RefusedError(str(error)) from None
     work.figures["begun"] = True
 
 
-def check_hosts(work: Work, needed_mb: int) -> None:
-    """Look at load balancers and application servers: who answers, what serves, is there room."""
+def check_data(work: Work, manifest: Manifest, slots: Mapping[str, dict[str, Slot] | StageFailedError]) -> None:
+    """Find what the release changes about the data, and refuse what cannot be done to it now."""
+    data = data_plan.look(work, manifest, slots)
+    if data is not None:
+        # Loaded only here: most releases leave the data as it is.
+        importlib.import_module("scripts.release.data_checks").check(work, data)
+
+
+def check_hosts(work: Work, needed_mb: int) -> Mapping[str, dict[str, Slot] | StageFailedError]:
+    """Look at load balancers and application servers: who answers, what serves, is there room; the slots of these."""
     release = work.told.release
     routings = work.load_balancers.state()
     check_journal(work, routings)
@@ -127,6 +142,7 @@ def check_hosts(work: Work, needed_mb: int) -> None:
         check_memory(site, answer, release, needed_mb)
     if release.previous and not work.figures["capacity_before"]:
         raise RefusedError("the old version does not serve, so there is nothing to fall back to; see `evenkeel status`")
+    return slots
 
 
 def check_journal(work: Work, routings: dict[str, Routing]) -> None:

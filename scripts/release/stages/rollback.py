@@ -1,4 +1,4 @@
-"""Rollback: users back to the old version first, then the new instances stopped. Only if that helps them.
+"""Rollback: users back to the old version first, then the new instances stopped, then the new tables dropped.
 
 Before it moves anyone, the guard checks that the old version runs, is healthy and has the capacity it had. If not, it
 changes nothing and says what it sees (HELD): a broken version that answers is better than a healthy one that is gone.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from functools import partial
 
+from components.stages import Kind, State
 from scripts.release.app_servers import show
+from scripts.release.data import in_words
 from scripts.release.documents import listed
 from scripts.release.errors import HeldError, StageError, StageFailedError
+from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing, states
+from scripts.release.retire import take_down
 from scripts.release.work import Work
-from scripts.ssh import Session
+from scripts.ssh import Session, SshError
 
 IDLE_SECONDS = 5.0
 UP_SECONDS = 5.0
@@ -33,7 +37,7 @@ def act(work: Work) -> str:
     guard(work, old, routings)
     give_back(work, old)
     clear_away(work)
-    return f"users are on {release.previous.version} again: {listed(old)}"
+    return f"users are on {release.previous.version} again: {listed(old)}{remove_tables(work)}"
 
 
 def guard(work: Work, old: list[str], routings: dict[str, Routing]) -> None:
@@ -88,6 +92,32 @@ def stop(session: Session, slot: str, sha256: str) -> None:
     """Stop a slot gracefully, if it holds the release's version: an older one may still be warm in it."""
     if show(session)[slot].sha256 == sha256:
         session.run(["evenkeel-slot", "stop", slot], timeout=60)
+
+
+def remove_tables(work: Work) -> str:
+    """Take the mirror down and drop the new tables, once nothing can write to them any more; return words on it.
+
+    With the database or the control host away they stay, mirrored as they are, and the next release removes them.
+    """
+    data = work.told.data
+    if data is None or not work.told.figure("pair"):
+        return ""
+    verified = any(said["stage"] == Kind.VERIFY and said["state"] == State.PASSED for said in work.told.earlier)
+    pair = {"release": data["release"], "data": data, "state": "level" if verified else "making"}
+    try:
+        may_still_write(work)
+        take_down(work.told.stack, work.journal.open, pair, "target", f"{work.told.release.id} is rolled back")
+    except (StageError, SshError, JournalError) as error:
+        work.figures["left_over"] = str(error)
+        return f"; the new tables are left over ({error}): the next release, or `evenkeel retire`, removes them"
+    return f"; the new tables are gone ({in_words(data)} was the pair)"
+
+
+def may_still_write(work: Work) -> None:
+    """Fail where an instance of the new version may still run, or a load balancer may still send it requests."""
+    unsure = {**work.figures.get("not_stopped", {}), **work.load_balancers.lost}
+    if unsure:
+        raise StageFailedError(f"{listed(sorted(unsure))} cannot be asked whether something still writes to them")
 
 
 def first_installation(work: Work) -> str:

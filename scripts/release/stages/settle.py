@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from scripts.release.app_servers import failed
+from scripts.release.comparison import compare, differences, in_words
+from scripts.release.control_tables import ControlTables
+from scripts.release.data import in_words as words_of
+from scripts.release.data import share_tables
 from scripts.release.documents import listed
-from scripts.release.errors import StageFailedError
+from scripts.release.errors import StageError, StageFailedError
 from scripts.release.fleet import Fleet
+from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing, states
+from scripts.release.retire import retire
 from scripts.release.stages.install import versions_of
 from scripts.release.stages.shift import old_of
 from scripts.release.work import Work
@@ -28,12 +34,56 @@ def act(work: Work) -> str:
     if old:
         work.figures["still_on_old"] = balancers.wait_until_idle(old, IDLE_SECONDS)
     see_as_users(work)
+    said = final_look(work)
     work.check()
-    work.measure(balancers.confirm(release.target))
+    work.measure(balancers.confirm(work.told.target))
     work.figures["confirmed"] = True
     if balancers.lost:
         work.figures["unreachable"] = dict(balancers.lost)
-    return f"{release.version} serves from {listed(sites)}, confirmed on {listed(balancers.reachable)}"
+    said += end_older_pairs(work)
+    return f"{release.version} serves from {listed(sites)}, confirmed on {listed(balancers.reachable)}{said}"
+
+
+def final_look(work: Work) -> str:
+    """Compare the two tables once more, now that users write to the new one; return words on it.
+
+    Rows that only the old table has are lost to users: back to it. Otherwise the old one lags, which users do not
+    meet: going back would cost what it lacks, so the release stays, and says so.
+    """
+    data = work.told.data
+    if data is None or not data["tables"]:
+        return ""
+    figures = compare(work, ControlTables(work.told.stack, data), "settle")
+    if not differences(figures):
+        return f", {figures.get('rows', 0)} rows are the same in both tables"
+    if int(figures.get("missing", 0)) == differences(figures):
+        raise StageFailedError(f"the new tables lack rows of the old ones: {in_words(figures)}")
+    work.figures["not_level"] = in_words(figures)
+    work.journal.open.pair(str(data["release"]), "apart")
+    return f", but the old tables differ: {in_words(figures)}"
+
+
+def end_older_pairs(work: Work) -> str:
+    """Drop what an earlier release left beside the tables that this one goes on with; return words on it.
+
+    Not on a way back, whose other way must stay open, nor where this release has moved between the two.
+    """
+    release = work.told.release
+    previous = release.previous
+    if work.told.data or release.is_revert or previous is None or not share_tables(work.told.target, previous):
+        return ""
+    if previous.sha256 == release.sha256:
+        return ""
+    try:
+        routings = work.load_balancers.state()
+        for pair in release.pairs:
+            work.say(f"ending the pair {words_of(pair['data'])} of {pair['release']}")
+            why = f"{release.id} has succeeded"
+            retire(work.told.stack, work.journal.open, pair, work.told.tables, routings, why=why)
+    except (StageError, SshError, JournalError) as error:
+        work.figures["left_over"] = str(error)
+        return f"; an older pair of tables is left over ({error})"
+    return f"; {len(release.pairs)} older pair(s) of tables ended" if release.pairs else ""
 
 
 def bring_along(work: Work, new: list[str], old: list[str], routings: dict[str, Routing]) -> dict[str, Routing]:

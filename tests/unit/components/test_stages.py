@@ -45,6 +45,7 @@ def test_a_strategy_releases_halves_or_every_site_for_itself(strategy: str, site
 def test_two_groups_go_through_these_stages_in_this_order() -> None:
     assert [stage.name for stage in order(2)] == [
         "preflight",
+        *("tables", "backfill", "verify"),
         *("install-1", "smoke-1", "gate", "shift-1"),
         *("install-2", "smoke-2", "shift-2"),
         *("settle", "rollback", "outcome"),
@@ -72,7 +73,7 @@ def test_a_stage_is_found_by_its_name(stage: Stage) -> None:
     assert find(stage.name, 3) == stage
 
 
-@pytest.mark.parametrize("name", ["install-4", "install", "preflight-1", "tables", ""])
+@pytest.mark.parametrize("name", ["install-4", "install", "preflight-1", "tables-1", ""])
 def test_a_stage_that_the_release_does_not_have_is_not_found(name: str) -> None:
     with pytest.raises(KeyError):
         find(name, 3)
@@ -95,7 +96,22 @@ def stage_of(kind: Kind) -> Stage:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_bad_verdict_all_act_but_the_rollback(kind: Kind) -> None:
-    assert reason_to_skip(stage_of(kind), GOOD) == ("nothing failed" if kind is Kind.ROLLBACK else "")
+    data = {"stage": "preflight", "state": "passed", "figures": {"data": {"tables": [{"name": "item"}]}}}
+    assert reason_to_skip(stage_of(kind), [data, *GOOD]) == ("nothing failed" if kind is Kind.ROLLBACK else "")
+
+
+@pytest.mark.parametrize("figures", [{}, {"data": None}])
+@pytest.mark.parametrize("kind", [Kind.TABLES, Kind.BACKFILL, Kind.VERIFY])
+def test_stages_that_change_the_data_have_nothing_to_do_where_it_stays(kind: Kind, figures: dict[str, Any]) -> None:
+    earlier = [{"stage": "preflight", "state": "passed", "figures": figures}]
+    assert reason_to_skip(Stage(kind), earlier) == "the data does not change"
+
+
+def test_tables_that_are_new_altogether_are_made_but_nothing_is_copied() -> None:
+    data = {"stage": "preflight", "state": "passed", "figures": {"data": {"tables": [], "created": [{"name": "tag"}]}}}
+    assert reason_to_skip(Stage(Kind.TABLES), [data]) == ""
+    for kind in (Kind.BACKFILL, Kind.VERIFY):
+        assert reason_to_skip(Stage(kind), [data]) == "no rows are copied: the tables are new altogether"
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.HELD, State.REFUSED])
@@ -117,7 +133,9 @@ def test_the_outcome_is_told_even_when_the_rollback_is_bad() -> None:
 @pytest.mark.parametrize(
     ("stage", "seconds"),
     [
-        (Stage(Kind.PREFLIGHT), 67),
+        (Stage(Kind.PREFLIGHT), 127),
+        (Stage(Kind.TABLES), 300),
+        (Stage(Kind.BACKFILL), 600),
         (Stage(Kind.INSTALL, 1), 180),
         (Stage(Kind.SMOKE, 2), 90),
         (Stage(Kind.GATE), 30 + 3600 + 45),
@@ -130,6 +148,14 @@ def test_the_outcome_is_told_even_when_the_rollback_is_bad() -> None:
 )
 def test_every_stage_has_a_deadline(stage: Stage, seconds: float) -> None:
     assert deadline(stage, PLAN) == seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"),
+    [(Kind.BACKFILL, 600 + 1000), (Kind.VERIFY, 600 + 1000), (Kind.SETTLE, 390 + 1000), (Kind.ROLLBACK, 390)],
+)
+def test_what_goes_through_all_rows_has_time_by_their_number(kind: Kind, seconds: float) -> None:
+    assert deadline(Stage(kind), {**PLAN, "backfill_rows": 50}, 50_000) == seconds
 
 
 @pytest.mark.parametrize(("group", "seconds"), [(1, 60 + 3 * 3 * 30), (2, 90)])

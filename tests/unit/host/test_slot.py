@@ -130,3 +130,30 @@ def test_an_entry_that_may_leave_its_directory_is_refused(
         tool.install("green", send(monkeypatch, content))
     assert tool.described("green") is None
     assert not (tmp_path / "srv/green/current").exists()
+
+
+def test_a_version_is_told_its_tables_names_and_keeps_them(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = write_artifact(tmp_path, "1.0.0").read_bytes()
+    tool.install("blue", send(monkeypatch, content), tool.tables_of(["item=item_r7"]))
+    held = tool.described("blue")
+    assert held["tables"] == {"item": "item_r7"}
+    assert held["schema"] == [{"name": "item", "columns": {"id": "uuid", "name": "text"}, "primary_key": ["id"]}]
+    tool.install("blue", send(monkeypatch, content), {"item": "item_r8"})
+    assert tool.described("blue") == held | {"tables": {"item": "item_r8"}}
+
+
+def test_a_running_version_keeps_its_tables(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = write_artifact(tmp_path, "1.0.0").read_bytes()
+    tool.install("blue", send(monkeypatch, content))
+    monkeypatch.setattr(tool, "is_active", lambda slot: True)
+    tool.install("blue", send(monkeypatch, content))
+    with pytest.raises(SystemExit, match=r"slot blue is running 1\.0\.0 on other tables; stop it"):
+        tool.install("blue", send(monkeypatch, content), {"item": "item_r8"})
+
+
+@pytest.mark.parametrize("named", ["item", "item=", "Item=item", "item=item;drop", "=item"])
+def test_only_names_are_taken_for_tables(tool: ModuleType, named: str) -> None:
+    with pytest.raises(SystemExit, match="is no NAME=TABLE"):
+        tool.tables_of([named])

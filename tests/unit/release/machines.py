@@ -1,19 +1,23 @@
 """A small stack in memory for the stages to work on: sessions lead to it instead of to hosts.
 
 Load balancers run the real scripts/host/evenkeel_routing.py, each on a folder of its own and a HAProxy of the tests;
-the control host runs the real journal on a file; application servers are slots in memory. What a test breaks is said
+the control host runs the real journal on a file; application servers are slots in memory, and so is the database (see
+ring.py). What a test breaks is said
 in `away`, `broken`, `down`, `hangs` and `smoke`; what was sent to load balancers is in `orders`, in its order.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shlex
 import sqlite3
 import sys
+import tarfile
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +31,10 @@ from scripts.journal.store import VERBS, MisuseError, Refused, Store
 from scripts.release.run import run
 from scripts.release.skip import skipped
 from scripts.ssh import Command, CommandError, Login, Result, Session, UnreachableError, compose, shorten
-from tests.conftest import write_artifact
+from tests.conftest import MANIFEST, write_artifact
 from tests.unit.cli.programs import TOOLS
 from tests.unit.host.haproxy import FakeHaproxy
+from tests.unit.release.ring import FailedHere, Node, RefusedHere, RingInMemory
 
 sys.path.insert(0, str(TOOLS))
 
@@ -41,6 +46,7 @@ SLOTS = ("blue", "green")
 SITES = ("a", "b", "c", "d")
 ONE = RLock()  # the host tools' modules are global: one load balancer at a time
 VERDICT_KEYS = {"stage", "state", "ok", "reason", "figures", "seconds", "at"}
+TABLES = tomllib.loads(MANIFEST.format(version="1.0.0"))["tables"]
 # Nothing here is slow, so nothing needs to wait as long as it does for machines.
 QUICK = {
     "scripts.release.supervisor.BEAT_SECONDS": 0.1,
@@ -57,6 +63,8 @@ QUICK = {
     "scripts.release.stages.rollback.IDLE_SECONDS": 0.0,
     "scripts.release.stages.rollback.UP_SECONDS": 0.0,
     "scripts.release.canary.LOOK_SECONDS": 0.02,
+    "scripts.release.jobs.LOOK_SECONDS": 0.01,
+    "scripts.release.jobs.PACE_SECONDS": 0.0,
     "scripts.release.load_balancers.RESTART_SECONDS": 1.0,
     "scripts.release.remote_journal.LEASE_SECONDS": 20.0,
 }
@@ -71,10 +79,12 @@ class Slot:
     active: bool = False
     restarts: int = 0
     memory_mb: int = 100
+    tables: dict[str, str] = field(default_factory=dict)
+    schema: list[dict[str, Any]] = field(default_factory=lambda: list(TABLES))
 
     def show(self) -> dict[str, Any]:
-        limits = {"memory_mb": self.memory_mb}
-        held = {"version": self.version, "sha256": self.sha256, "limits": limits} if self.version else None
+        facts = {"limits": {"memory_mb": self.memory_mb}, "tables": self.tables, "schema": self.schema}
+        held = {"version": self.version, "sha256": self.sha256, **facts} if self.version else None
         return {"installed": held, "active": self.active, "restarts": self.restarts, "since": None, "memory_mb": 50.0}
 
 
@@ -117,6 +127,7 @@ class Machines:
         self.slots = {site: {name: Slot() for name in SLOTS} for site in self.sites}
         self.balancers = {f"lb-{site}": Balancer(self, self.folder / f"lb-{site}") for site in self.sites}
         self.journal = Store(self.folder / "journal.sqlite", lambda: time.time() + self.now)
+        self.ring = RingInMemory({f"db-{site}": Node() for site in self.sites}, uses=self.users_of)
 
     # --- what tests ask and say ---------------------------------------------------------------------------------------
 
@@ -124,6 +135,15 @@ class Machines:
         """Tell whether a slot, by its server's name, runs on a host that is not away."""
         site, _, slot = server.rpartition("-")
         return self.slots[site][slot].active and f"app-{site}" not in self.away
+
+    def users_of(self, table: str) -> list[str]:
+        """Return the running slots that use a table of the database, whatever name they know it by."""
+        return [
+            f"{site}-{name}"
+            for site, slots in self.slots.items()
+            for name, slot in slots.items()
+            if slot.active and any(slot.tables.get(one["name"], one["name"]) == table for one in slot.schema)
+        ]
 
     def serve(self, version: str, slot: str = "blue", sites: Sequence[str] = ()) -> dict[str, str]:
         """Let a version be live on these sites (all), as after its release; return what `previous` is then."""
@@ -199,9 +219,26 @@ class Machines:
                 return self.slot(host, verb, rest, stdin)
             case "evenkeel-serving", _:
                 return Result("", "", 0)
+            case "cd", [*_, "scripts.tables", verb]:
+                return self.tables_verb(verb, stdin)
             case "cd", [*_, verb]:
                 return self.journal_verb(verb, stdin)
-        raise AssertionError(command)
+        return self.database_tool(host, program, arguments, stdin)
+
+    def database_tool(self, host: str, program: str, arguments: Sequence[str], stdin: bytes) -> Result:
+        """Be a tool of a database node's host."""
+        match program, arguments:
+            case "evenkeel-mirror", [verb]:
+                return Result(json.dumps(self.ring.on_node(host, verb, json.loads(stdin or b"{}"))), "", 0)
+            case "evenkeel-import", []:
+                if self.ring.no_import:
+                    return Result("", f"evenkeel-import on {host}: {self.ring.no_import}", 1)
+                return Result(json.dumps(self.ring.take_over(host, json.loads(stdin))), "", 0)
+            case "df", _:
+                return Result(f"Avail\n{self.ring.nodes[host].free}\n", "", 0)
+            case "du", _:
+                return Result(f"{self.ring.nodes[host].used}\t/somewhere\n", "", 0)
+        raise AssertionError((program, arguments))
 
     def traffic(self, host: str, verb: str, stdin: bytes) -> Result:
         """Be evenkeel-traffic."""
@@ -223,10 +260,11 @@ class Machines:
         match verb, rest:
             case "show", []:
                 done = {name: slot.show() for name, slot in slots.items()}
-            case "install", [name, sha256]:
+            case "install", [name, sha256, *named]:
                 assert not slots[name].active, f"installed into a slot of {site} that runs"
                 assert hashlib.sha256(stdin).hexdigest() == sha256
-                slots[name] = Slot("2.0.0", sha256)
+                manifest, tables = manifest_in(stdin), dict(part.split("=") for part in named)
+                slots[name] = Slot(manifest["version"], sha256, tables=tables, schema=manifest["tables"])
             case "start", [name]:
                 slots[name].active = True
             case "stop", [name]:
@@ -241,6 +279,15 @@ class Machines:
                 raise AssertionError((verb, rest))
         return Result(json.dumps(done), "", 0)
 
+    def tables_verb(self, verb: str, stdin: bytes) -> Result:
+        """Be `python3 -m scripts.tables`."""
+        try:
+            return Result(json.dumps(self.ring.ask(verb, json.loads(stdin))), "", 0)
+        except RefusedHere as refusal:
+            return Result(json.dumps({"refused": str(refusal)}), "", 3)
+        except FailedHere as error:
+            return Result("", f"scripts.tables: {error}", 1)
+
     def journal_verb(self, verb: str, stdin: bytes) -> Result:
         """Be `python3 -m scripts.journal`."""
         try:
@@ -254,7 +301,7 @@ class Machines:
 
     def stack(self) -> dict[str, Any]:
         """Return the stack as stages are told it."""
-        names = [(f"{role}-{site}", role, site) for role in ("lb", "app") for site in self.sites]
+        names = [(f"{role}-{site}", role, site) for role in ("lb", "app", "db") for site in self.sites]
         hosts = [*names, ("control", "control", None), ("runner", "runner", None)]
         return {
             "name": "test",
@@ -270,18 +317,25 @@ class Machines:
                 for number, (name, role, site) in enumerate(hosts, 1)
             ],
             "deploy_key": "none",
+            "ring": {
+                "contact_points": ["10.0.0.9"],
+                "datacenter": "dc1",
+                "keyspace": "evenkeel",
+                "admin_password": "-",
+            },
         }
 
-    def release(self, previous: Mapping[str, str] | None, groups: Sequence[Sequence[str]] = (), **plan: Any) -> Run:
-        """Return a release of 2.0.0 into the slot that is not live."""
+    def release(self, previous: Mapping[str, Any] | None, groups: Sequence[Sequence[str]] = (), **plan: Any) -> Run:
+        """Return a release of 2.0.0, or of the `version` and `manifest` given, into the slot that is not live."""
         slot = plan.pop("slot", "green" if previous else "blue")
-        more = {key: plan.pop(key) for key in ("revert", "id", "number") if key in plan}
-        path = write_artifact(self.folder / "artifacts", "2.0.0")
+        more = {key: plan.pop(key) for key in ("revert", "id", "number", "pairs") if key in plan}
+        version, manifest = plan.pop("version", "2.0.0"), plan.pop("manifest", MANIFEST)
+        path = write_artifact(self.folder / "artifacts", version, manifest)
         half = (len(self.sites) + 1) // 2
         document = {
-            "id": "r2-2.0.0",
+            "id": f"r2-{version}",
             "number": 2,
-            "version": "2.0.0",
+            "version": version,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "artifact": str(path),
             "slot": slot,
@@ -361,6 +415,14 @@ class Run:
         return {verdict["stage"]: verdict["state"] for verdict in self.verdicts}
 
 
+def manifest_in(content: bytes) -> dict[str, Any]:
+    """Return the manifest of an artifact."""
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as tar:
+        member = tar.extractfile("evenkeel.toml")
+        assert member is not None
+        return tomllib.loads(member.read().decode())
+
+
 class Here:
     """While it is open, the host's modules are one load balancer's; one at a time, as they are global."""
 
@@ -396,7 +458,7 @@ def session_to(machines: Machines) -> type[Session]:
         def run(self, command: Command, stdin: str | bytes = b"", *, timeout: float = 0, check: bool = True) -> Result:
             self.refuse_if_away()
             text, host = compose(command), self.login.name
-            verb = shlex.split(text)[-1] if text.startswith("cd ") else shlex.split(text)[1]
+            verb = shlex.split(text)[-1] if text.startswith("cd ") else (shlex.split(text) * 2)[1]
             machines.seen.append((host, verb))
             if (host, verb) in machines.hangs:
                 machines.hangs[host, verb].wait(20)
@@ -415,7 +477,7 @@ def build(folder: Path, monkeypatch: pytest.MonkeyPatch, sites: Sequence[str] = 
     """Return machines that stages of this process reach, and let no stage wait long."""
     machines = Machines(folder, sites)
     session = session_to(machines)
-    for module in ("fleet", "remote_journal"):
+    for module in ("fleet", "remote_journal", "control_tables"):
         monkeypatch.setattr(f"scripts.release.{module}.Session", session)
     for name, seconds in QUICK.items():
         monkeypatch.setattr(name, seconds)

@@ -132,7 +132,7 @@ def test_what_happened_is_said_though_the_control_host_hangs(
     machines.smoke["a"] = "it lists items: got 500"
     run.to("rollback")
     machines.hangs["control", "finish"] = Event()
-    monkeypatch.setattr("scripts.release.supervisor.deadline", lambda stage, plan: 1.0)
+    monkeypatch.setattr("scripts.release.supervisor.deadline", lambda stage, plan, rows: 1.0)
     assert run.to("outcome")["reason"] == "not done after 1 s, its deadline"
     assert "outcome: r2-2.0.0 rolled back: smoke-1: site a: it lists items: got 500\n" in capsys.readouterr().err
 

@@ -218,7 +218,7 @@ def astray(machines: Machines) -> Run:
     for name in machines.balancers:
         machines.order(name, "apply", {"token": 0, "turn": 3, "release": "r1-1.5.0", "servers": servers})
     machines.orders.clear()
-    previous = {"version": "1.0.0", "sha256": "1", "slot": "blue"}
+    previous = {"version": "1.0.0", "sha256": str(machines.slots["a"]["blue"].sha256), "slot": "blue"}
     return machines.release(previous)
 
 
@@ -268,7 +268,7 @@ def test_what_is_refused_is_not_rolled_back_and_the_outcome_fails(machines: Mach
 def test_a_preflight_that_is_stopped_before_it_begins_is_refused(
     machines: Machines, live: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.release.supervisor.deadline", lambda stage, plan: 0.3)
+    monkeypatch.setattr("scripts.release.supervisor.deadline", lambda stage, plan, rows: 0.3)
     hold_lock(machines, lease=60)
     run = machines.release(live, lock_wait_seconds=20)
     assert refused(run) == "not done after 0 s, its deadline"

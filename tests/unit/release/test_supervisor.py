@@ -53,7 +53,7 @@ def supervise(run: Run, name: str, action: Callable[[Work], str]) -> Verdict:
 
 
 def within(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(supervisor, "deadline", lambda stage, plan: seconds)
+    monkeypatch.setattr(supervisor, "deadline", lambda stage, plan, rows: seconds)
 
 
 def failing(error: Exception) -> Callable[[Work], str]:

@@ -49,7 +49,7 @@ class World:
     def ways(self) -> list[WayBack]:
         slots = self.machines.slots
         running = {
-            site: {name: (str(s.version), str(s.sha256)) for name, s in held.items() if s.active}
+            site: {name: Version(str(s.version), str(s.sha256), name, s.tables) for name, s in held.items() if s.active}
             for site, held in slots.items()
         }
         return ways_back(self.known(), running)

@@ -1,0 +1,110 @@
+"""The data part of a release, from the deployer's side: a method a verb of scripts.tables on the control host.
+
+Refusals (`TablesRefusedError`, nothing was changed) and failures (`StageFailedError`) carry the program's own sentence;
+`SshError` when the control host cannot be reached.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.release.documents import Stack
+from scripts.release.errors import StageFailedError
+from scripts.release.fleet import CONNECT_SECONDS, login
+from scripts.release.journal import PROGRAMS, REFUSED, parse
+from scripts.ssh import Result, Session, UnreachableError
+
+RUN = f"cd {PROGRAMS} && exec env PYTHONPATH=/opt/evenkeel/python timeout -s KILL"
+QUICK_SECONDS, LONG_SECONDS = 60.0, 180.0
+Answer = dict[str, Any]
+
+
+class TablesRefusedError(StageFailedError):
+    """The database must not be changed like this now; `details` are what the program said beside the sentence."""
+
+    def __init__(self, sentence: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(sentence)
+        self.details = dict(details or {})
+
+
+class ControlTables:
+    """What can be asked about the tables of one data document."""
+
+    def __init__(self, stack: Stack, data: Mapping[str, Any]) -> None:
+        self.stack = stack
+        self.data = data
+        self._session: Session | None = None
+
+    def inspect(self) -> Answer:
+        """{"nodes": {address: {"up"}}, "agreement", "tables": {name: {"columns", "key", "triggers", …}}}."""
+        return self.ask("inspect", LONG_SECONDS)
+
+    def conditional(self) -> Answer:
+        """{"tables": {name: nodes that keep conditional writes of it}}."""
+        return self.ask("conditional")
+
+    def create(self) -> Answer:
+        """Make the new tables, with the old ones' options and the service's rights; those that are there stay."""
+        return self.ask("create", LONG_SECONDS)
+
+    def mirror(self, direction: str, *, on: bool) -> Answer:
+        """Create or drop the triggers of a direction (forward or reverse); settled when it returns."""
+        return self.ask("mirror", LONG_SECONDS, direction=direction, on=on)
+
+    def probe(self) -> Answer:
+        """Try the mirror through every node, on tables of its own."""
+        return self.ask("probe", LONG_SECONDS)
+
+    def drop(self, which: str) -> Answer:
+        """Take the mirror down, settle, take away rights, drop the pair's source or target tables."""
+        return self.ask("drop", LONG_SECONDS, which=which)
+
+    def count(self) -> Answer:
+        """{"tables": {name: rows}}."""
+        return self.ask("count", LONG_SECONDS)
+
+    def job(self, do: str, kind: str, **more: Any) -> Answer:
+        """Start, look at or stop long work."""
+        return self.ask("job", do=do, kind=kind, **more)
+
+    def pace(self, users: Mapping[str, float]) -> None:
+        """Tell the copy how users fare."""
+        self.ask("pace", users=users)
+
+    def ask(self, verb: str, seconds: float = QUICK_SECONDS, **more: Any) -> Answer:
+        """Run one verb there and return its answer; a connection that broke is opened again once."""
+        content = json.dumps({"ring": self.stack.ring, "data": self.data, **more})
+        command = f"{RUN} {seconds:.0f} python3 -m scripts.tables {verb}"
+        for is_last in (False, True):
+            was_open = self._session is not None
+            try:
+                return read_answer(verb, self.session().run(command, content, timeout=seconds + 5, check=False))
+            except UnreachableError:
+                self._session = None
+                if is_last or not was_open:
+                    raise
+        raise AssertionError(verb)
+
+    def session(self) -> Session:
+        """Return the connection to the control host, opened if need be."""
+        if self._session is None:
+            hosts = self.stack.of("control")
+            if not hosts:
+                raise UnreachableError("control", "the stack has no control host")
+            self._session = Session(login(self.stack, hosts[0]), CONNECT_SECONDS)
+        return self._session
+
+
+def read_answer(verb: str, result: Result) -> Answer:
+    """Return what the program printed; its refusal or failure as an exception."""
+    answer = parse(result.stdout) if result.exit_status in (0, REFUSED) else None
+    if answer is not None and result.ok:
+        return answer
+    if answer is not None and "refused" in answer:
+        sentence = str(answer.pop("refused"))
+        raise TablesRefusedError(sentence, answer)
+    lines = result.stderr.strip().splitlines()
+    said = lines[-1].removeprefix("scripts.tables: ") if lines else ""
+    raise StageFailedError(said or f"scripts.tables {verb} on the control host ended with status {result.exit_status}")

@@ -1,0 +1,118 @@
+"""May the data be changed like this, now? Asked of every node, before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.stages import copy_seconds
+from scripts.journal.words import span
+from scripts.release.control_tables import ControlTables
+from scripts.release.databases import Databases, check_jars
+from scripts.release.documents import listed
+from scripts.release.errors import RefusedError
+from scripts.release.work import Work
+
+OUTAGE_SECONDS = 3 * 3600.0  # how long a node may be away and still get what it missed (Cassandra's hint window)
+GRACE_FACTOR = 3
+ROOM_FACTOR = 2.0  # the copy itself, and as much again while Cassandra compacts it
+MIB = 1 << 20
+Inspected = Mapping[str, Any]
+
+
+def check(work: Work, data: Mapping[str, Any]) -> None:
+    """Raise RefusedError with the first thing that stands against it; note about how many rows there are to copy."""
+    if data["mirror"] != "trigger":
+        raise RefusedError(
+            "`mirror: scan` cannot release a change of the data yet; set `mirror: trigger`, or keep the tables as they"
+            " are"
+        )
+    tables, databases = ControlTables(work.told.stack, data), Databases(work.told.stack)
+    seen = tables.inspect()
+    check_nodes(seen)
+    for table in data["tables"]:
+        check_table(table["source"], seen["tables"].get(table["source"]))
+    check_free(work, data, seen)
+    work.figures["data_rows"] = rows_of(data, seen)
+    if not data["tables"]:
+        return
+    work.check()
+    check_conditional(data, tables.conditional())
+    check_grace(work, data, seen)
+    check_room(data, databases.room(data["keyspace"], [table["source"] for table in data["tables"]]))
+    check_jars(databases.mirrors())
+    work.say("trying the mirror through every database node")
+    work.figures["probed"] = tables.probe()
+
+
+def rows_of(data: Mapping[str, Any], seen: Inspected) -> int:
+    """Return about how many rows the tables that are copied have."""
+    return sum(int(seen["tables"].get(table["source"], {}).get("rows") or 0) for table in data["tables"])
+
+
+def check_nodes(seen: Inspected) -> None:
+    """Refuse while a node is down, or the nodes do not agree: triggers are made only where all know of them."""
+    down = sorted(address for address, node in seen["nodes"].items() if not node["up"])
+    if down:
+        raise RefusedError(
+            f"the database {'node' if len(down) == 1 else 'nodes'} {listed(down)} {'is' if len(down) == 1 else 'are'}"
+            " down; tables change only while every node is up (`evenkeel status`)"
+        )
+    if not seen["agreement"]:
+        raise RefusedError("the database's nodes do not agree on its tables yet; try again in a minute")
+
+
+def check_table(name: str, found: Mapping[str, Any] | None) -> None:
+    """Refuse a table that is not there, or counts."""
+    if found is None:
+        raise RefusedError(f"the database has no table {name}, which the live version works on; see `evenkeel history`")
+    if found.get("counter"):
+        raise RefusedError(
+            f"the table {name} has counters, which cannot be mirrored (Cassandra takes no time for them)"
+        )
+
+
+def check_free(work: Work, data: Mapping[str, Any], seen: Inspected) -> None:
+    """Refuse a name that a table nobody knows of has already: its rows are not ours to copy over, nor to drop."""
+    if data["release"] != work.told.release.id:
+        return  # goes on with the tables of a release before
+    for table in [*data["tables"], *data.get("created", ())]:
+        if table["target"] in seen["tables"]:
+            raise RefusedError(
+                f"the database has a table {table['target']} already, which no release knows of; see what it is, then"
+                " drop it or rename the new one"
+            )
+
+
+def check_conditional(data: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Refuse a table that is written conditionally: Cassandra refuses such a write once the table is mirrored."""
+    for table in data["tables"]:
+        nodes = found["tables"].get(table["source"])
+        if nodes:
+            raise RefusedError(
+                f"the table {table['source']} is written with conditions (IF …; {listed(nodes)} remember such writes),"
+                " which Cassandra refuses on a mirrored table; have the service do without them"
+            )
+
+
+def check_grace(work: Work, data: Mapping[str, Any], seen: Inspected) -> None:
+    """Refuse a table whose deletions are forgotten before a copy, its verification and an outage can be over."""
+    seconds = 2 * copy_seconds(work.told.release.plan, work.figures["data_rows"]) + OUTAGE_SECONDS
+    for table in data["tables"]:
+        grace = int(seen["tables"][table["source"]]["gc_grace_seconds"])
+        if grace < GRACE_FACTOR * seconds:
+            raise RefusedError(
+                f"the table {table['source']} forgets deletions after {span(grace)} (gc_grace_seconds), which must be"
+                f" {span(GRACE_FACTOR * seconds)} or more, or a deleted row could come back"
+            )
+
+
+def check_room(data: Mapping[str, Any], found: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse where a node's disk has no room for the second copy."""
+    tight = {host: (free, used) for host, (free, used) in found.items() if free < ROOM_FACTOR * used}
+    for host, (free, used) in tight.items():
+        names = listed([table["source"] for table in data["tables"]])
+        raise RefusedError(
+            f"{host} has {free // MIB} MiB free, and a second copy of {names} needs"
+            f" {int(ROOM_FACTOR * used) // MIB} MiB while it is made; make room first"
+        )

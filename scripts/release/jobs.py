@@ -1,0 +1,106 @@
+"""Long work on the control host as a stage sees it: started or joined, followed to its end, told how users fare.
+
+The work is a unit of its own there and outlives the stage. What stops it is the rollback, or its own end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scripts.journal.words import span
+from scripts.release.control_tables import ControlTables
+from scripts.release.errors import StageFailedError
+from scripts.release.load_balancers import LoadBalancers
+from scripts.release.users import p99_of
+from scripts.release.work import Work
+from scripts.ssh import SshError
+
+LOOK_SECONDS = 1.0
+PACE_SECONDS = 2.0
+TELL_SECONDS = 5.0
+WINDOW_SECONDS = 10.0
+MOST_STARTS = 5
+RUNS = (("backfill", ""), ("compare", "verify"), ("compare", "settle"))
+Answer = dict[str, Any]
+
+
+class Users:
+    """Tells a copy every two seconds how users fare against the time before it."""
+
+    def __init__(self, balancers: LoadBalancers, tables: ControlTables, before_ms: float | None) -> None:
+        self.balancers, self.tables, self.before_ms = balancers, tables, before_ms
+        self.worst_ms: float | None = None
+        self._next = 0.0
+
+    def tell(self) -> None:
+        """Look and tell, when it is time again. Without users, or a time before, there is nothing to give way to."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + PACE_SECONDS
+        now = p99_of(self.balancers, WINDOW_SECONDS)
+        if now is not None:
+            self.before_ms = now if self.before_ms is None else self.before_ms
+            self.worst_ms = max(now, self.worst_ms or 0.0)
+        before = self.before_ms or 0.0
+        self.tables.pace({"p99_ms": before if now is None else now, "p99_before_ms": before})
+
+
+def follow(
+    work: Work, tables: ControlTables, kind: str, each: Callable[[], None] = lambda: None, **more: Any
+) -> Answer:
+    """Start a job or join it, follow it until it is done, and return its last state.
+
+    `each` is called at every look. A control host that is away is waited for, as long as the stage may go on without
+    its journal; a job that was killed goes on from where it was. Raises StageFailedError with the job's reason.
+    """
+    work.figures["job"] = state = begin(work, tables, kind, **more)
+    starts, done_before, told = 1, -1, 0.0
+    while state["state"] != "done":
+        if state["state"] in ("failed", "absent"):
+            if starts >= MOST_STARTS or state["ranges_done"] <= done_before:
+                raise StageFailedError(f"the {kind} ended: {state['reason'] or 'nobody knows why'}")
+            work.say(f"the {kind} ended ({state['reason'] or 'nobody knows why'}) and is started again")
+            starts, done_before = starts + 1, state["ranges_done"]
+            state = begin(work, tables, kind, **more)
+        if time.monotonic() - told >= TELL_SECONDS:
+            told = time.monotonic()
+            work.say(progress(kind, state))
+        work.pause(LOOK_SECONDS)
+        state = look(work, tables, kind, state, each, **more)
+        work.figures["job"] = state
+    work.say(progress(kind, state))
+    return state
+
+
+def begin(work: Work, tables: ControlTables, kind: str, **more: Any) -> Answer:
+    """Start the job, or join the one that runs."""
+    work.check()
+    return tables.job("start", kind, **more)
+
+
+def look(work: Work, tables: ControlTables, kind: str, before: Answer, each: Callable[[], None], **more: Any) -> Answer:
+    """Return the job's state; the one from before where the control host does not answer."""
+    try:
+        each()
+        return tables.job("state", kind, **{key: more[key] for key in ("run",) if key in more})
+    except SshError as error:
+        work.say(f"the control host does not answer ({error.reason}); the {kind} goes on by itself")
+        return before
+
+
+def progress(kind: str, state: Mapping[str, Any]) -> str:
+    """Return how far a job is, in a line for a person."""
+    share = f"{100 * state['ranges_done'] / state['ranges']:.0f} %" if state["ranges"] else "0 %"
+    line = f"{kind}: {share}, {state['rows']} rows"
+    if state["state"] == "running":
+        left = state.get("left_seconds")
+        line += f", {state['rate']:.0f} rows/s" + (f", {span(left)} left" if left is not None else "")
+    return f"{line}; {state['reason']}" if state.get("reason") else line
+
+
+def stop_all(tables: ControlTables) -> None:
+    """Stop whatever long work of a release runs."""
+    for kind, run in RUNS:
+        tables.job("stop", kind, **({"run": run} if run else {}))

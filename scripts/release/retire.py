@@ -1,0 +1,103 @@
+"""The end of a pair of tables: the one that no live version uses is dropped, and with it the mirror.
+
+Only once nothing routes to a version that uses it; its instances, which are warm at most, are stopped first. A snapshot
+of the dropped table stays on every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from scripts.release.app_servers import AppServers, Slot
+from scripts.release.control_tables import ControlTables, TablesRefusedError
+from scripts.release.data import in_words, old_side, qualified, tables_on
+from scripts.release.databases import Databases
+from scripts.release.documents import Stack, listed
+from scripts.release.errors import StageFailedError
+from scripts.release.jobs import stop_all
+from scripts.release.load_balancers import Routing
+from scripts.ssh import Session
+
+STOP_SECONDS = 60.0
+Pair = Mapping[str, Any]
+
+
+class Pairs(Protocol):
+    """The journal, as far as this needs it."""
+
+    def pair(self, release: str, state: str, data: Any = None, reason: str = "") -> Any:
+        """Record how far a pair has come."""
+
+
+def retire(
+    stack: Stack,
+    journal: Pairs,
+    pair: Pair,
+    names: Mapping[str, str],
+    routings: Mapping[str, Routing],
+    *,
+    why: str = "",
+) -> str:
+    """End a pair of which the version with these names uses one side; return a sentence on what went.
+
+    Raises StageFailedError, SshError or JournalError; what is not done then can be done again.
+    """
+    data = pair["data"]
+    side = old_side(data, names)
+    if not side:
+        raise StageFailedError(
+            f"of {in_words(data)} the live version uses neither ({names}), so nothing is dropped; see `evenkeel history"
+            f" {pair['release']}`"
+        )
+    going = tables_on(data, side)
+    stop_users_of(stack, going, routings)
+    take_down(stack, journal, pair, side, why)
+    return f"{listed(sorted(going.values())) or 'the mirror'} dropped, the mirror with it"
+
+
+def stop_users_of(stack: Stack, going: Mapping[str, str], routings: Mapping[str, Routing]) -> None:
+    """Stop the instances that use a table which is going; refuse where users still reach one."""
+    app_servers = AppServers(stack)
+    ready = {name for routing in routings.values() for name in routing.ready()}
+    for site, slots in app_servers.slots(list(app_servers.by_site)).items():
+        if isinstance(slots, StageFailedError):
+            continue  # nothing routes to it once it is back: without its table it is not ready
+        for slot in using(slots, going):
+            if f"{site}-{slot}" in ready:
+                raise StageFailedError(
+                    f"users are on {site}-{slot}, which uses {listed(sorted(going.values()))}; nothing was dropped"
+                )
+            answer = app_servers.on_sites([site], partial(stop, slot=slot))[site]
+            if isinstance(answer, StageFailedError):
+                raise StageFailedError(f"site {site}: {answer}")
+
+
+def using(slots: Mapping[str, Slot], going: Mapping[str, str]) -> list[str]:
+    """Return the slots that run a version which uses one of these tables."""
+    return [
+        name
+        for name, slot in slots.items()
+        if slot.is_active and any(slot.uses(logical, table) for logical, table in going.items())
+    ]
+
+
+def stop(session: Session, slot: str) -> None:
+    """Stop a slot gracefully."""
+    session.run(["evenkeel-slot", "stop", slot], timeout=STOP_SECONDS)
+
+
+def take_down(stack: Stack, journal: Pairs, pair: Pair, side: str, why: str = "") -> None:
+    """Stop the pair's work, drop the mirror and one side's tables, and forget the pair; may be done again."""
+    data, tables = pair["data"], ControlTables(stack, pair["data"])
+    stop_all(tables)
+    journal.pair(pair["release"], "dropping")
+    try:
+        tables.drop(side)
+    except TablesRefusedError:
+        # Nothing was changed: the mirror, where there is one, works on.
+        journal.pair(pair["release"], str(pair["state"]))
+        raise
+    Databases(stack).forget_pairs(qualified(data))
+    journal.pair(pair["release"], "dropped", reason=why)

@@ -1,0 +1,60 @@
+"""Backfill: the rows that were there before the mirror, with their own write times.
+
+Where a file of the old table is one of the new table as it is, each node takes over its own files. Everywhere else rows
+are copied, slowed by users' times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.journal.words import span
+from scripts.release.control_tables import ControlTables
+from scripts.release.databases import Databases
+from scripts.release.errors import StageFailedError
+from scripts.release.jobs import Users, follow
+from scripts.release.work import Work
+from scripts.tables.request import read_data
+from scripts.tables.sstables import obstacle, requests
+
+
+def act(work: Work) -> str:
+    """Join the copy, or start it, and follow it to its end. A copy that was broken off goes on where it stopped."""
+    data = work.told.data
+    if data is None:
+        return "the data does not change"
+    if taken := take_over(work, data):
+        return taken
+    tables = ControlTables(work.told.stack, data)
+    paced = work.told.release.plan.get("backfill_pace", "users") == "users"
+    users = Users(work.load_balancers, tables, work.told.figure("users_p99_ms"))
+    state = follow(work, tables, "backfill", users.tell if paced else lambda: None, paced=paced)
+    work.figures["users_p99_before_ms"] = users.before_ms
+    work.figures["users_worst_p99_ms"] = users.worst_ms
+    took = max((state.get("ended") or 0.0) - (state.get("began") or 0.0), 0.0)
+    rate = f", {state['rows'] / took:.0f} rows/s" if took else ""
+    return f"{state['rows']} rows copied in {span(took)}{rate}"
+
+
+def take_over(work: Work, data: Mapping[str, Any]) -> str:
+    """Have each node take over its own files, where they fit; return words on it, "" where rows are to be copied."""
+    parsed, databases = read_data({"data": data}), Databases(work.told.stack)
+    why_not = obstacle(parsed, dict.fromkeys(databases.hosts, True))
+    if why_not is not None:
+        work.figures["files"] = why_not
+        return ""
+    work.say("each database node takes over its own files of the old table")
+    try:
+        for one in requests(parsed):
+            work.check()
+            work.figures.setdefault("imported", {})[one["source"]] = databases.take_over(one)
+    except StageFailedError as error:
+        # Rows that were taken over are the same rows: copied once more, they are there once.
+        work.say(f"files could not be taken over, so rows are copied: {error}")
+        work.figures["files"] = str(error)
+        return ""
+    counted = [answer for nodes in work.figures["imported"].values() for answer in nodes.values()]
+    mib = sum(int(answer.get("bytes", 0)) for answer in counted) / (1 << 20)
+    files = sum(int(answer.get("sstables", 0)) for answer in counted)
+    return f"{files} files of {mib:.1f} MiB taken over by {len(databases.hosts)} nodes"

@@ -1,0 +1,203 @@
+"""A release that changes the data loses no write, forward and back, while clients write, update and delete.
+
+Each test begins with 1.0.0 alone on its table and follows up every write of clients that never pause.
+EVENKEEL_THOROUGH=1 takes the size that the figures are for: 100 writes a second on 100,000 rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.inventory import Role
+from tests.system.checker import Where, WriteTest
+from tests.system.deployer import Deployment, again, configure, journal, release
+from tests.system.running import ROOT, RunningStack, wait_for
+
+pytestmark = pytest.mark.system
+
+FIRST, SECOND, BROKEN = "1.0.0", "4.0.0", "9.8.0"
+THOROUGH = os.environ.get("EVENKEEL_THOROUGH") == "1"
+RATE, ROWS = (100, 100_000) if THOROUGH else (30, 1_000)
+RENAMED = (("description", "summary"),)  # what 4.0.0 calls otherwise
+
+
+def evenkeel(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `evenkeel` on the stack under test."""
+    command = [str(ROOT / ".venv/bin/evenkeel"), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+
+
+@pytest.fixture(autouse=True)
+def _one_table(stack: RunningStack) -> Iterator[None]:
+    """Begin and leave with 1.0.0 alone: back to it by way of its own table, then the other one dropped."""
+    back_to_first(stack)
+    yield
+    back_to_first(stack)
+
+
+def back_to_first(stack: RunningStack) -> None:
+    """Have 1.0.0 serve, and no tables live in pairs."""
+    os.environ["EVENKEEL_STACK"] = stack.inventory.stack
+    ended = release(FIRST)
+    assert ended.status == 0, ended.said[-3000:]
+    done = evenkeel("retire", "--yes")
+    assert done.returncode == 0, done.stderr
+
+
+def live_tables(stack: RunningStack) -> dict[str, str]:
+    """Return what the live version's tables are called in the database."""
+    return dict((journal(stack.inventory).read()["live"] or {}).get("tables") or {})
+
+
+def pair(stack: RunningStack) -> dict[str, Any]:
+    """Return the one pair of tables that live at once."""
+    (only,) = journal(stack.inventory).read()["pairs"]
+    return dict(only)
+
+
+def places(stack: RunningStack) -> tuple[Where, Where]:
+    """Return where the old and the new version keep their items."""
+    table = pair(stack)["data"]["tables"][0]
+    return Where(table["source"]), Where(table["target"], RENAMED)
+
+
+def first_place(stack: RunningStack) -> Where:
+    """Return where 1.0.0, which is live, keeps its items."""
+    return Where(live_tables(stack).get("item", "item"))
+
+
+def write_test(stack: RunningStack) -> WriteTest:
+    """Clients that write until the block is over."""
+    return WriteTest(stack, rate=RATE, rows=ROWS, seconds=3600, first=first_place(stack))
+
+
+def hold(test: WriteTest, tables: list[Where]) -> None:
+    """Hold that nothing was lost, resurrected or invented, and that no request failed."""
+    verdict = test.verdict(tables)
+    assert verdict.passed, verdict.summary()
+    assert test.summary["failed_requests"] == 0, test.summary
+
+
+def mirrors(stack: RunningStack) -> set[str]:
+    """Return the tables that some database node is told to mirror."""
+    found: set[str] = set()
+    for host in stack.of(Role.DATABASE):
+        found |= set(json.loads(stack.on(host.name, "evenkeel-mirror state").stdout)["pairs"])
+    return found
+
+
+def test_it_succeeds_and_both_tables_have_every_write(stack: RunningStack) -> None:
+    with write_test(stack) as test:
+        ended = release(SECOND)
+        time.sleep(5)
+    assert ended.status == 0, ended.said[-3000:]
+    assert pair(stack)["state"] == "level"
+    assert live_tables(stack)["item"] == pair(stack)["data"]["tables"][0]["target"]
+    hold(test, list(places(stack)))
+    test.close()
+    done = evenkeel("compare")
+    assert done.returncode == 0, done.stderr
+    assert "are the same" in done.stdout
+    assert again().said.count("replaced") == 0
+
+
+def test_a_version_that_fails_its_checks_leaves_the_old_table_alone_and_whole(stack: RunningStack) -> None:
+    where = first_place(stack)
+    with write_test(stack) as test:
+        ended = release(BROKEN)
+    assert ended.status != 0
+    assert "smoke-1" in ended.last_words and f"serving: {FIRST}" in ended.last_words
+    assert journal(stack.inventory).read()["pairs"] == [] and mirrors(stack) == set()
+    hold(test, [where])
+    test.close()
+
+
+def test_undo_keeps_what_the_new_version_wrote_and_so_does_the_way_forth(stack: RunningStack) -> None:
+    with write_test(stack) as test:
+        assert release(SECOND).status == 0
+        time.sleep(120 if THOROUGH else 5)
+        done = evenkeel("undo", FIRST, "--yes")
+        assert done.returncode == 0, done.stderr
+        time.sleep(5)
+        done = evenkeel("undo", SECOND, "--yes")
+        assert done.returncode == 0, done.stderr
+        time.sleep(5)
+        assert evenkeel("undo", FIRST, "--yes").returncode == 0
+    hold(test, list(places(stack)))
+    test.close()
+
+
+def test_retire_ends_the_old_table_and_says_how_many_rows_it_has(stack: RunningStack) -> None:
+    with write_test(stack) as test:
+        assert release(SECOND).status == 0
+        old, new = places(stack)
+        done = evenkeel("retire", "--yes")
+        time.sleep(5)
+    assert done.returncode == 0, done.stderr
+    assert f"{old.table} (" in done.stdout and "rows)" in done.stdout and f"{old.table} dropped" in done.stdout
+    assert journal(stack.inventory).read()["pairs"] == [] and mirrors(stack) == set()
+    hold(test, [new])
+    test.close()
+    assert evenkeel("undo", FIRST, "--yes").returncode == 1
+    # 1.0.0 cannot come back by itself any more: its table is gone, and its manifest says nothing of the new one.
+    refused = release(FIRST)
+    assert refused.status != 0 and "preflight" in refused.said
+    make_first_again(stack)
+
+
+def make_first_again(stack: RunningStack) -> None:
+    """Give 1.0.0 its table back, which no release can: the stack is made anew."""
+    from tests.system.running import STACK, bring_up, make
+
+    make("down", STACK)
+    configure(version=FIRST)
+    stack.inventory = bring_up().inventory
+
+
+def test_a_deployer_killed_in_the_copy_goes_on_without_starting_over(stack: RunningStack) -> None:
+    configure(backfillPace="users")
+    with write_test(stack) as test:
+        ended = killed_in_backfill(stack)
+    assert ended == 0
+    jobs = journal(stack.inventory).history(1)[0]["stages"]
+    copied = next(stage for stage in jobs if stage["stage"] == "backfill")["figures"]["job"]
+    assert copied["ranges_repeated"] <= 8, copied
+    hold(test, list(places(stack)))
+    test.close()
+
+
+def killed_in_backfill(stack: RunningStack) -> int:
+    """Kill a deployer while rows are copied, run another; return its status."""
+    from tests.system.deployer import pack
+
+    pack(SECOND)
+    configure(version=SECOND)
+    with Deployment() as deployment:
+        deployment.wait_for("backfill: ")
+        deployment.kill()
+    return again().status
+
+
+def test_a_node_that_stops_during_the_copy_costs_no_write(stack: RunningStack) -> None:
+    def lose_one(deployment: Deployment) -> None:
+        deployment.wait_for("backfill: ")
+        stack.stop("db-d")
+        time.sleep(20)
+        stack.start("db-d")
+        wait_for("db-d takes clients", lambda: "UN" in stack.on("db-d", "nodetool status").stdout, 300)
+
+    with write_test(stack) as test:
+        ended = release(SECOND, during=lose_one)
+    assert ended.status in (0, 1), ended.said[-3000:]
+    print(ended.last_words, file=sys.stderr)
+    verdict = test.verdict([Where(live_tables(stack).get("item", "item"), RENAMED if ended.status == 0 else ())])
+    assert verdict.passed, verdict.summary()
+    test.close()

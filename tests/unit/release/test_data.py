@@ -1,0 +1,67 @@
+"""What a data document means to those who route and drop: which side of a pair is old, which pair lies between two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.release.data import configs, old_side, pair_between, share_tables
+from scripts.release.documents import Version
+from scripts.release.users import percentile
+
+TABLE: dict[str, Any] = {
+    "name": "item",
+    "source": "item",
+    "target": "item_r7",
+    "key": ["id"],
+    "partition": ["id"],
+    "source_columns": {"id": "uuid", "description": "text", "tags": "set<text>"},
+    "target_columns": {"id": "uuid", "summary": "text", "category": "text"},
+    "pairs": [{"source": "description", "target": "summary", "from": "text", "to": "text"}],
+    "added": [{"target": "category", "type": "text", "default": "general"}],
+    "dropped": ["tags"],
+    "statics": [],
+}
+DATA: dict[str, Any] = {"keyspace": "evenkeel", "names": {"item": "item_r7"}, "tables": [TABLE], "created": []}
+OLD, NEW = Version("1.0.0", "a", "blue"), Version("4.0.0", "b", "green", {"item": "item_r7"})
+
+
+@pytest.mark.parametrize(
+    ("names", "side"),
+    [({}, "target"), ({"item": "item"}, "target"), ({"item": "item_r7"}, "source"), ({"item": "x"}, "")],
+)
+def test_the_side_that_the_live_version_does_not_use_is_the_old_one(names: dict[str, str], side: str) -> None:
+    assert old_side(DATA, names) == side
+
+
+def test_nodes_are_told_both_directions_and_defaults_only_forward() -> None:
+    forward, reverse = configs(DATA)
+    assert (forward["table"], forward["twin"]) == ("item", "item_r7") == (reverse["twin"], reverse["table"])
+    assert forward["columns"] == [{"from": "description", "to": "summary", "type": "text", "twin_type": "text"}]
+    assert reverse["columns"] == [{"from": "summary", "to": "description", "type": "text", "twin_type": "text"}]
+    assert forward["defaults"] == [{"column": "category", "type": "text", "value": "general"}]
+    assert reverse["defaults"] == []
+
+
+def test_a_pair_lies_between_the_versions_of_its_two_tables() -> None:
+    pair = {"release": "r7", "state": "level", "data": DATA}
+    assert pair_between([pair], OLD, NEW) == pair_between([pair], NEW, OLD) == pair
+    assert pair_between([pair], OLD, Version("3.0.0", "c", "green", {"item": "item_r3"})) is None
+    assert pair_between([], OLD, NEW) is None
+
+
+def test_a_table_s_own_name_goes_without_saying() -> None:
+    assert share_tables(OLD, Version("1.1.0", "c", "green", {"item": "item"}))
+    assert not share_tables(OLD, NEW)
+
+
+def test_a_version_is_the_same_whatever_its_tables_are_called() -> None:
+    assert Version("4.0.0", "b", "green") == NEW
+    assert Version.parse(NEW.as_dict()).tables == {"item": "item_r7"}  # type: ignore[union-attr]
+    assert "tables" not in OLD.as_dict()
+
+
+def test_users_times_need_requests_enough() -> None:
+    assert percentile([{"a-blue": {"times_ms": [1.0] * 20}}, {"a-blue": {"times_ms": [2.0] * 20}}]) is None
+    assert percentile([{"a-blue": {"times_ms": [1.0] * 60}}, {"a-blue": {"times_ms": [9.0] * 40}}]) == 9.0
