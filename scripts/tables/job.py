@@ -81,14 +81,14 @@ def launch(name: str, document: Mapping[str, Any]) -> None:
         return
     folder = Path(RUNTIME)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place = folder / f"{name}.json"
-    place.unlink(missing_ok=True)
+    place = folder / f"{name}-{os.getpid()}.json"  # of this start alone: another may be under way
     place.touch(mode=0o600)
     place.write_text(content, "utf-8")
     started = subprocess.run(unit_command(name, place), capture_output=True, text=True, check=False)
     if started.returncode != 0:
         place.unlink(missing_ok=True)
-        raise TablesError(f"systemd does not start {name}: {started.stderr.strip()}")
+        if subprocess.run(["systemctl", "is-active", "--quiet", name], check=False).returncode != 0:
+            raise TablesError(f"systemd does not start {name}: {started.stderr.strip()}")
 
 
 def unit_command(name: str, place: Path) -> list[str]:

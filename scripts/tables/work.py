@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,8 @@ def attempt(name: str, document: Mapping[str, Any], progress: Progress) -> tuple
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        with patiently_connected(document, stop) as session:
+        tell = partial(_tell, name, progress)
+        with patiently_connected(document, stop, tell) as session:
             work = Work(name, document, progress, session)
             work.stop = work.patience.stop = stop
             with written_down(work):
@@ -223,8 +225,10 @@ def kind_of_work(kind: str) -> Callable[[Work], dict[str, Any]]:
 
 
 @contextmanager
-def patiently_connected(document: Mapping[str, Any], stop: threading.Event) -> Iterator[Session]:
-    """Give a session; waits for a ring that does not answer yet, for work outlives outages."""
+def patiently_connected(
+    document: Mapping[str, Any], stop: threading.Event, tell: Callable[[str], None]
+) -> Iterator[Session]:
+    """Give a session; waits for a ring that does not answer yet, for work outlives outages, and tells so."""
     ring, tries = read_ring(document), 0
     while True:
         try:
@@ -233,7 +237,7 @@ def patiently_connected(document: Mapping[str, Any], stop: threading.Event) -> I
             break
         except RingError as error:
             tries += 1
-            say(f"waiting for the ring: {error}")
+            tell(f"paused: {error}; goes on by itself")
             if stop.wait(min(FIRST_BREAK * 2**tries, LONGEST_BREAK)):
                 raise StoppedError("stopped") from error
     # A node that comes back is used again at once: the driver would try less and less often, up to ten minutes apart.
@@ -242,6 +246,12 @@ def patiently_connected(document: Mapping[str, Any], stop: threading.Event) -> I
         yield session
     finally:
         opening.__exit__(None, None, None)
+
+
+def _tell(name: str, progress: Progress, reason: str) -> None:
+    """Let whoever asks for the job's state know why nothing moves."""
+    say(f"{name}: {reason}")
+    progress.note(name, Step((), {}, 0.0, None, reason))
 
 
 @contextmanager

@@ -57,6 +57,15 @@ def test_work_runs_on_after_it_was_started_and_a_second_start_joins_it():
     assert Progress().read(NAME)["pid"] == pid
 
 
+def test_work_that_cannot_reach_the_ring_waits_and_says_why():
+    ask("start")
+    give_up = time.monotonic() + 30
+    while not (reason := ask("state")["reason"]) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert reason.startswith("paused: no node of the ring answers")
+    assert ask("state")["state"] == "running"
+
+
 def test_killed_work_says_so_and_goes_on_when_it_is_started_again():
     ask("start")
     first = killed()
