@@ -21,7 +21,7 @@ from scripts.release.data import in_words as words_of
 from scripts.release.data import old_side, tables_on
 from scripts.release.documents import Stack, Version, listed
 from scripts.release.errors import StageError
-from scripts.release.jobs import progress
+from scripts.release.jobs import Users, progress
 from scripts.release.journal import Journal, whoami
 from scripts.release.load_balancers import LoadBalancers
 from scripts.release.retire import retire as end
@@ -64,9 +64,8 @@ def retire(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fal
 
 def question(machines: Stack, pair: Mapping[str, Any], live: Version) -> str:
     """Return what would go, with its rows."""
-    going = (
-        sorted(tables_on(pair["data"], old_side(pair["data"], live.tables)).values()) if pair["data"]["tables"] else []
-    )
+    side = old_side(pair["data"], live.tables)
+    going = sorted(tables_on(pair["data"], side).values()) if side else []
     rows = ControlTables(machines, pair["data"]).count()["tables"]
     counted = listed([f"{name} ({rows[name]} rows)" if name in rows else f"{name} (gone already)" for name in going])
     return f"{live.version} serves; to be dropped, made by {pair['release']}: {counted or 'no table, only the record'}"
@@ -120,7 +119,7 @@ def compare(stack: StackOption = None) -> None:
     pair = known["pairs"][0]
     tables = ControlTables(machines, pair["data"])
     try:
-        figures = follow(tables)
+        figures = follow(tables, Users(LoadBalancers(machines, 0, 0), tables, None))
     except KeyboardInterrupt:
         tables.job("stop", "compare", run=RUN)
         raise
@@ -137,8 +136,8 @@ def compare(stack: StackOption = None) -> None:
     print(f"{what} are the same: {figures['rows']} rows" + unrepresentable(figures))
 
 
-def follow(tables: ControlTables) -> Mapping[str, Any]:
-    """Run the comparison to its end, saying how far it is; return its figures."""
+def follow(tables: ControlTables, users: Users) -> Mapping[str, Any]:
+    """Run the comparison to its end, slowed by users' times, saying how far it is; return its figures."""
     state = tables.job("start", "compare", run=RUN, paced=True, afresh=True)
     told = 0.0
     while state["state"] == "running":
@@ -146,6 +145,7 @@ def follow(tables: ControlTables) -> Mapping[str, Any]:
             told = time.monotonic()
             print(progress("compare", state), file=sys.stderr)
         time.sleep(LOOK_SECONDS)
+        users.tell()
         state = tables.job("state", "compare", run=RUN)
     if state["state"] != "done":
         raise StageError(f"the comparison ended: {state['reason'] or 'nobody knows why'}")

@@ -16,8 +16,12 @@ from scripts.release.fleet import CONNECT_SECONDS, login
 from scripts.release.journal import PROGRAMS, REFUSED, parse
 from scripts.ssh import Result, Session, UnreachableError
 
-RUN = f"cd {PROGRAMS} && exec env PYTHONPATH=/opt/evenkeel/python timeout -s KILL"
 QUICK_SECONDS, LONG_SECONDS = 60.0, 180.0
+# What changes something there waits for what changes something already: a stage that was stopped, or whose deployer was
+# killed, leaves its last verb at work, and a mirror that is made after its table was dropped would fail every write.
+ONE_AT_A_TIME = "/run/lock/evenkeel-tables.lock"
+CHANGING = ("create", "mirror", "drop")
+WAIT_SECONDS = LONG_SECONDS + 5.0
 Answer = dict[str, Any]
 
 
@@ -76,11 +80,12 @@ class ControlTables:
     def ask(self, verb: str, seconds: float = QUICK_SECONDS, **more: Any) -> Answer:
         """Run one verb there and return its answer; a connection that broke is opened again once."""
         content = json.dumps({"ring": self.stack.ring, "data": self.data, **more})
-        command = f"{RUN} {seconds:.0f} python3 -m scripts.tables {verb}"
+        changes = verb in CHANGING or more.get("do", "state") != "state"
+        command, patience = command_of(verb, seconds, changes), seconds + (WAIT_SECONDS if changes else 0.0) + 5.0
         for is_last in (False, True):
             was_open = self._session is not None
             try:
-                return read_answer(verb, self.session().run(command, content, timeout=seconds + 5, check=False))
+                return read_answer(verb, self.session().run(command, content, timeout=patience, check=False))
             except UnreachableError:
                 self._session = None
                 if is_last or not was_open:
@@ -95,6 +100,13 @@ class ControlTables:
                 raise UnreachableError("control", "the stack has no control host")
             self._session = Session(login(self.stack, hosts[0]), CONNECT_SECONDS)
         return self._session
+
+
+def command_of(verb: str, seconds: float, changes: bool) -> str:
+    """Return the command line of a verb, killed after `seconds`; one that changes something takes its turn."""
+    turn = f"flock --wait {WAIT_SECONDS:.0f} {ONE_AT_A_TIME} " if changes else ""
+    run = f"env PYTHONPATH=/opt/evenkeel/python timeout -s KILL {seconds:.0f} python3 -m scripts.tables {verb}"
+    return f"cd {PROGRAMS} && exec {turn}{run}"
 
 
 def read_answer(verb: str, result: Result) -> Answer:

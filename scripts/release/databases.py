@@ -32,7 +32,9 @@ class Databases(Fleet):
 
     def forget_pairs(self, tables: Iterable[str]) -> None:
         """Take these tables' («keyspace.table») configurations from every node."""
-        self.all(lambda session: tell(session, ["evenkeel-mirror", "remove"], {"tables": sorted(tables)}))
+        names = sorted(tables)
+        if names:
+            self.all(lambda session: tell(session, ["evenkeel-mirror", "remove"], {"tables": names}))
 
     def take_over(self, request: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Have every node take over its own files of one table: {host: {"sstables", "bytes", "seconds"}}."""

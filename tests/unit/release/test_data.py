@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scripts.release.control_tables import command_of
 from scripts.release.data import configs, old_side, pair_between, share_tables
 from scripts.release.documents import Version
 from scripts.release.users import percentile
@@ -65,3 +66,10 @@ def test_a_version_is_the_same_whatever_its_tables_are_called() -> None:
 def test_users_times_need_requests_enough() -> None:
     assert percentile([{"a-blue": {"times_ms": [1.0] * 20}}, {"a-blue": {"times_ms": [2.0] * 20}}]) is None
     assert percentile([{"a-blue": {"times_ms": [1.0] * 60}}, {"a-blue": {"times_ms": [9.0] * 40}}]) == 9.0
+
+
+@pytest.mark.parametrize(("changes", "begins"), [(True, "exec flock --wait "), (False, "exec env ")])
+def test_what_changes_tables_waits_for_what_a_stopped_stage_left_at_work(changes: bool, begins: str) -> None:
+    line = command_of("drop", 180.0, changes)
+    assert line.partition(" && ")[2].startswith(begins)
+    assert line.endswith("timeout -s KILL 180 python3 -m scripts.tables drop")
