@@ -101,13 +101,16 @@ def stage_table(release: Mapping[str, Any], now: float) -> Table:
     ended = {stage["stage"]: stage for stage in release["stages"]}
     names = stage_names(release)
     last = max((stage["ended"] for stage in release["stages"]), default=release["began"])
-    for name in names:
+    reached = max((names.index(name) for name in [*ended, release["stage"]] if name in names), default=-1)
+    for place, name in enumerate(names):
         said = ended.get(name)
         if said:
             reason = escape(str(said.get("reason") or ""))
             table.add_row(name, coloured(said["state"]), f"{float(said.get('seconds') or 0):.1f}", reason)
         elif name == release["stage"]:
             table.add_row(name, "[cyan]runs[/]", f"{now - last:.1f}", "")
+        elif place < reached:  # a stage that has nothing to do does not even tell the journal
+            table.add_row(f"[dim]{name}[/]", "[dim]skipped[/]", "", "")
         elif release["ended"] is None:
             table.add_row(f"[dim]{name}[/]", "[dim]to come[/]", "", "")
     return table
