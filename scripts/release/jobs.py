@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from scripts.journal.words import span
@@ -22,6 +23,7 @@ PACE_SECONDS = 2.0
 TELL_SECONDS = 5.0
 WINDOW_SECONDS = 10.0
 MOST_STARTS = 5
+MOST_UNANSWERED = 10
 RUNS = (("backfill", ""), ("compare", "verify"), ("compare", "settle"))
 Answer = dict[str, Any]
 
@@ -44,7 +46,8 @@ class Users:
             self.before_ms = now if self.before_ms is None else self.before_ms
             self.worst_ms = max(now, self.worst_ms or 0.0)
         before = self.before_ms or 0.0
-        self.tables.pace({"p99_ms": before if now is None else now, "p99_before_ms": before})
+        with suppress(StageFailedError):  # a copy that hears nothing goes slowly by itself
+            self.tables.pace({"p99_ms": before if now is None else now, "p99_before_ms": before})
 
 
 def follow(
@@ -84,7 +87,15 @@ def look(work: Work, tables: ControlTables, kind: str, before: Answer, each: Cal
     """Return the job's state; the one from before where the control host does not answer."""
     try:
         each()
-        return tables.job("state", kind, **{key: more[key] for key in ("run",) if key in more})
+        found = tables.job("state", kind, **{key: more[key] for key in ("run",) if key in more})
+        work.figures.pop("unanswered", None)
+        return found
+    except StageFailedError as error:
+        work.figures["unanswered"] = int(work.figures.get("unanswered", 0)) + 1
+        if work.figures["unanswered"] > MOST_UNANSWERED:
+            raise
+        work.say(f"how the {kind} is could not be asked: {error}")
+        return before
     except SshError as error:
         work.say(f"the control host does not answer ({error.reason}); the {kind} goes on by itself")
         return before

@@ -9,6 +9,7 @@ import pytest
 from scripts.release.control_tables import command_of
 from scripts.release.data import configs, old_side, pair_between, share_tables
 from scripts.release.documents import Version
+from scripts.release.identify import Wanted, compose, plain
 from scripts.release.users import percentile
 
 TABLE: dict[str, Any] = {
@@ -73,3 +74,12 @@ def test_what_changes_tables_waits_for_what_a_stopped_stage_left_at_work(changes
     line = command_of("drop", 180.0, changes)
     assert line.partition(" && ")[2].startswith(begins)
     assert line.endswith("timeout -s KILL 180 python3 -m scripts.tables drop")
+
+
+def test_a_release_is_named_with_the_pairs_that_are_there_and_stays_named_so() -> None:
+    pair = {"release": "r7", "state": "level", "data": DATA}
+    wanted = Wanted("4.0.0", "b", "item.tar.gz", {"groups": [["a"]]})
+    document = compose(8, wanted, OLD, False, [pair])
+    assert document["pairs"] == [pair]
+    assert plain(document | {"data": DATA, "state": "in-progress", "stages": []}) == document
+    assert "pairs" not in compose(8, wanted, OLD, False)
