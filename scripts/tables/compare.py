@@ -30,14 +30,24 @@ from scripts.tables.tally import MOST_EXAMPLES, Example, Tally
 from scripts.tables.wire import decode, raw_session
 from scripts.tables.work import Work
 
-# Partitions of one range that are looked at again. With more than MOST_LEFT differences found to stay, the tables are
-# not level, whatever the rest turns out to be: it is counted as it is.
-MOST_DOUBTS, MOST_LEFT = 200, 1_000
-PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds; a twin is written within milliseconds, a hint within seconds
+# A twin is written within milliseconds, a hint within seconds: so long it pays to look again.
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 TELL_ROWS = 100
 MOST_REPAIRS = 32  # ranges; where more differ, it is not a copy that went wrong here and there
 
 Sleep = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Again:
+    """How often to look at differences again: the partitions of `most` in one range, after each of the pauses (s)."""
+
+    most: int = 200
+    pauses: tuple[float, ...] = PAUSES
+
+
+# With so many differences found to stay, what is left of it is only counting.
+ENOUGH = ((1_000, Again(0)), (MOST_EXAMPLES, Again(200, (0.5,))))
 Ask = Callable[[Callable[[], Any]], Any]
 
 
@@ -84,8 +94,8 @@ class Comparison:
     def _compare(self, source: str, tokens: TokenRange) -> Tally:
         with self._lock:
             left = sum(tally.differences for tally in self._differing.values())
-        most = MOST_DOUBTS if left < MOST_LEFT else 0
-        return self._comparers[source].compare(tokens, self._page_rows, most, self._counted)
+        again = next((less for enough, less in ENOUGH if left >= enough), Again())
+        return self._comparers[source].compare(tokens, self._page_rows, again, self._counted)
 
     def repair(self) -> int:
         """Copy the ranges that differ once more, in the order of the ring, and compare them again; how many."""
@@ -167,10 +177,10 @@ class Comparer:
         self,
         tokens: TokenRange,
         page_rows: PageSize = lambda: PAGE_ROWS,
-        most_doubts: int = MOST_DOUBTS,
+        again: Again = Again(),
         counted: Callable[[int], None] = lambda _rows: None,
     ) -> Tally:
-        """Compare one range. Of differences at first sight, the partitions of `most_doubts` are looked at again.
+        """Compare one range. What differs at first sight is looked at again.
 
         `counted` is told now and then how many rows more were read; it may wait or raise.
         """
@@ -179,7 +189,7 @@ class Comparer:
             tally.rows += 1
             if not outcome.differences:
                 tally.count(outcome)
-            elif len(doubts) < most_doubts:
+            elif len(doubts) < again.most:
                 doubts.add((source or target).token)  # type: ignore[union-attr]  # one of them is there
             else:
                 self._count(tally, source or target, outcome)
@@ -188,7 +198,7 @@ class Comparer:
                 told = tally.rows
         counted(tally.rows - told)
         tally.looked_again = len(doubts)
-        for token in sorted(self._left(doubts, page_rows)):
+        for token in sorted(self._left(doubts, again.pauses, page_rows)):
             self._judge(tally, token, page_rows)
         if tally.differences:
             tally.ranges.append((self.change.source, tokens))
@@ -204,9 +214,9 @@ class Comparer:
             for source, target in merge(left.partitions(tokens, page_rows), right.partitions(tokens, page_rows)):
                 yield source, target, compare_rows(source, target, self.mapping)
 
-    def _left(self, doubts: set[int], page_rows: PageSize) -> set[int]:
+    def _left(self, doubts: set[int], pauses: tuple[float, ...], page_rows: PageSize) -> set[int]:
         """Return the doubts that stay when they are read again and again."""
-        for pause in PAUSES:
+        for pause in pauses:
             if not doubts:
                 break
             self.sleep(pause)

@@ -1,4 +1,4 @@
-"""The seven ways to lose writes that the checker must notice: each a sound release with one thing switched off."""
+"""The ways to lose writes that the checker must notice, eight of them: each a sound release but for one thing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.system.checker_laboratory import MIRROR, NEW, OLD, Procedure, Release
+from tests.system.checker_ring import WRITE_MS
 
 WITH_TIMES = ("name", "description", "quantity", "created_at")
 TARGET = ", ".join(NEW.columns.get(name, name) for name in (*WITH_TIMES, "tags"))
@@ -58,6 +59,13 @@ def copy_and_let_the_node_hear(release: Release) -> None:
     release.agree()
 
 
+def mirror_without_forgetting(release: Release) -> None:
+    """The trigger and all the waiting, but the nodes go on with the statements that clients prepared before it."""
+    release.create_trigger(OLD, MIRROR, forget=False)
+    release.agree()
+    time.sleep(WRITE_MS / 1000 + 1)
+
+
 def rows_of(release: Release, table: str, columns: str) -> Iterator[Any]:
     """All rows of a table, page by page."""
     query = f"SELECT {columns} FROM {release.keyspace}.{table}"  # noqa: S608 - our own names
@@ -81,4 +89,5 @@ MUTANTS = (
     Procedure("no settle before the copy", mirror=mirror_without_settling, copy=copy_and_let_the_node_hear),
     Procedure("deletes not mirrored", forward="evenkeel.mutants.NoDeletes", reverse="evenkeel.mutants.NoDeletes"),
     Procedure("one-table acknowledgement", forward="evenkeel.mutants.OneTable", reverse="evenkeel.mutants.OneTable"),
+    Procedure("prepared statements not forgotten", mirror=mirror_without_forgetting),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 from cassandra import Unavailable
 
 from scripts.tables.cells import Cell, Row, TokenRange
-from scripts.tables.compare import PAUSES, Comparer
+from scripts.tables.compare import PAUSES, Again, Comparer
 from scripts.tables.difference import Mapping, Twin
 from scripts.tables.request import read_change
 from scripts.tables.sentences import sentence
@@ -44,7 +44,7 @@ def compare(old, new, every=None, most_doubts=10):
     waited = []
     source, target = Table("name", old), new if isinstance(new, Table) else Table("title", new)
     comparer = Comparer(CHANGE, MAPPING, (source, target), every or (source, target), waited.append)
-    return comparer.compare(RING, most_doubts=most_doubts), waited
+    return comparer.compare(RING, again=Again(most_doubts)), waited
 
 
 def test_level_tables_are_read_once():
