@@ -12,12 +12,15 @@ import java.util.List;
 
 import org.apache.cassandra.db.Mutation;
 import org.apache.cassandra.db.partitions.PartitionUpdate;
+import org.apache.cassandra.schema.TableMetadata;
+import org.apache.cassandra.schema.TriggerMetadata;
+import org.apache.cassandra.schema.Triggers;
 
 /**
  * What the mirror makes of a write is what the same write to the other table would have been.
  *
- * Both sides of each test are Cassandra's own: CQL becomes its updates, and those are compared. `java evenkeel.MirrorTest`
- * runs every method called `test…` and says which failed; no library is needed for that.
+ * Both sides of each test are Cassandra's own: CQL becomes its updates, and those are compared. `java
+ * evenkeel.MirrorTest` runs every method called `test…` and says which failed; no library is needed for that.
  */
 public final class MirrorTest
 {
@@ -331,6 +334,22 @@ public final class MirrorTest
         fails(probe.formatted("probe", "shop.elsewhere"), "there is no table shop.elsewhere");
         Files.delete(folder.resolve("shop.item.json"));
         fails(probe.formatted("probe", "shop.item"), "there is no mapping of shop.item");
+    }
+
+    // --- What the project builds on --------------------------------------------------------------------------------
+
+    /** Why scripts/tables/mirroring.py alters gc_grace_seconds: earlier prepared statements would not meet a trigger. */
+    void testCassandraKeepsPreparedStatementsWhenATriggerComesAndForgetsThemForAnotherGrace() throws Exception
+    {
+        TableMetadata before = Tables.table(OLD);
+        var affects = TableMetadata.class.getDeclaredMethod("changeAffectsPreparedStatements", TableMetadata.class);
+        affects.setAccessible(true);
+        Triggers triggers = Triggers.of(TriggerMetadata.create("evenkeel_mirror", "evenkeel.Mirror"));
+        TableMetadata mirrored = before.unbuild().triggers(triggers).build();
+        check(!(boolean) affects.invoke(before, mirrored), "a trigger is enough now");
+        int grace = before.params.gcGraceSeconds + 1;
+        TableMetadata altered = mirrored.unbuild().gcGraceSeconds(grace).build();
+        check((boolean) affects.invoke(mirrored, altered), "another grace is not enough");
     }
 
     // --- How it is checked -----------------------------------------------------------------------------------------
