@@ -15,7 +15,7 @@ BLUE = ["a-blue", "b-blue", "c-blue", "d-blue"]
 
 def at_gate(machines: Machines, live: dict[str, str], **plan: Any) -> Run:
     run = machines.release(live, **plan).before("gate")
-    assert set(run.states().values()) == {"passed"}
+    assert set(run.states().values()) - {"skipped"} == {"passed"}
     return run
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.journal.store import Store
+from scripts.release.documents import Version
 from scripts.release.identify import Wanted, decide
 from scripts.release.undo import compose as compose_undo
 from scripts.release.undo import ways_back
@@ -49,7 +50,7 @@ class World:
     def undo(self, state: str = "succeeded") -> dict[str, Any]:
         """Go back with `evenkeel undo`, as its code composes it."""
         known = self.store.read()
-        running = {site: dict(self.slots) for site in SITES}
+        running = {site: {slot: Version(*held, slot) for slot, held in self.slots.items()} for site in SITES}
         told = compose_undo(known, ways_back(known, running)[0], SITES, 0.0)
         token = self.lock()
         self.store.begin({"release": told, "token": token})

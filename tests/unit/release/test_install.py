@@ -22,7 +22,7 @@ def breaks(machines: Machines, stage: str, site: str) -> str:
 def good(machines: Machines, live: dict[str, str], name: str) -> Run:
     """A release in which all went well before this stage."""
     run = machines.release(live).before(name)
-    assert set(run.states().values()) == {"passed"}
+    assert set(run.states().values()) - {"skipped"} == {"passed"}
     return run
 
 

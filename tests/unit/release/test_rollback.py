@@ -31,7 +31,7 @@ def after(machines: Machines, live: dict[str, str] | None, stage: str, failing: 
     """A release whose stages went well up to one, and badly in the next."""
     run = machines.release(live)
     run.to(stage)
-    assert set(run.states().values()) == {"passed"}, run.verdicts[-1]
+    assert set(run.states().values()) - {"skipped"} == {"passed"}, run.verdicts[-1]
     failed(run, failing)
     run.before("rollback")
     machines.orders.clear()

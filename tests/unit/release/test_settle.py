@@ -12,7 +12,7 @@ GREEN = ["a-green", "b-green", "c-green", "d-green"]
 
 def at_settle(machines: Machines, live: dict[str, str]) -> Run:
     run = machines.release(live).before("settle")
-    assert set(run.states().values()) == {"passed"}
+    assert set(run.states().values()) - {"skipped"} == {"passed"}
     machines.orders.clear()
     return run
 

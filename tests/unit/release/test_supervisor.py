@@ -189,7 +189,7 @@ def test_a_mistake_in_the_heartbeat_stops_the_stage(
 
 def shift_first_half(run: Run) -> Run:
     run.to("gate")
-    assert set(run.states().values()) == {"passed"}
+    assert set(run.states().values()) - {"skipped"} == {"passed"}
     return run
 
 
