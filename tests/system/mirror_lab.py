@@ -147,7 +147,6 @@ class MirrorLab:
         """Do so many random operations, half on each table; return operations per second."""
         begin = time.monotonic()
         with self.session() as session:
-            session.default_timeout = 60
             todo = count()
             workers = [
                 threading.Thread(target=self._client, args=(session, todo, operations, seed * 100 + number))
@@ -164,7 +163,7 @@ class MirrorLab:
         while next(todo) < operations:
             statement = operation(chance, chance.choice((OLD, NEW)), next(self.clock))
             try:
-                session.execute(statement)
+                session.execute(statement, timeout=60)
             except Exception as error:
                 self.failed.append(f"{statement}: {error}")
 
