@@ -129,10 +129,9 @@ def manifest_of(directory: str) -> dict[str, Any]:
 
 def tables_of(arguments: list[str]) -> dict[str, str]:
     """Return the tables' names in the database, by their names in the manifest."""
-    named = dict(argument.split("=", 1) if TABLE.fullmatch(argument) else (argument, "") for argument in arguments)
-    if wrong := [name for name, table in named.items() if not table]:
+    if wrong := [argument for argument in arguments if not TABLE.fullmatch(argument)]:
         fail(f"{wrong[0]!r} is no NAME=TABLE of lower-case letters, digits and _; nothing was changed")
-    return named
+    return {name: table for name, _, table in (argument.partition("=") for argument in arguments)}
 
 
 def install(slot: str, sha256: str, tables: dict[str, str] | None = None) -> None:
