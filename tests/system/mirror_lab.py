@@ -47,6 +47,7 @@ NEW_COLUMNS = {"shop": "text", "id": "int", **SHARED, "summary": "text", "quanti
 PAIRS = {**{name: name for name in SHARED}, "description": "summary", "quantity": "quantity", "tags": "labels"}
 ALONE = {OLD: "gone", NEW: "category"}
 SHOPS, IDS = 25, 40
+WHOLE_SECONDS = 240
 EXPIRY_SLACK = 3  # seconds: what is left of a life is told in whole seconds, at two moments
 Types = dict[str, str]  # CQL types by column
 WHOLE = TokenRange(LEAST_TOKEN, LAST_TOKEN)
@@ -115,7 +116,8 @@ class MirrorLab:
         self.failed: list[str] = []
 
     def make(self) -> None:
-        """Make keyspace and old table, and give every node its mappings."""
+        """Make keyspace and old table, and give every node its mappings; not before the nodes have met."""
+        self.wait_until_whole()
         with administered(self.request) as session:
             for keyspace in (KEYSPACE, "system_auth"):
                 verb = "CREATE KEYSPACE IF NOT EXISTS" if keyspace == KEYSPACE else "ALTER KEYSPACE"
@@ -126,6 +128,13 @@ class MirrorLab:
             ensure_app_role(session, self.request, "laboratory-app")
         for node in self.ring.nodes:
             configure(node)
+
+    def wait_until_whole(self) -> None:
+        """Return once every node sees every other one up."""
+        end, nodes = time.monotonic() + WHOLE_SECONDS, self.ring.nodes
+        while any(self.ring.nodetool(node.number, "status").count("UN ") < len(nodes) for node in nodes):
+            assert time.monotonic() < end, "the nodes do not see each other"
+            time.sleep(2)
 
     def verb(self, function: Callable[[Any], dict[str, Any]], **more: Any) -> dict[str, Any]:
         """Do a verb of scripts.tables."""

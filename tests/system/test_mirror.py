@@ -105,7 +105,7 @@ def test_6_a_node_that_comes_back_mirrors_at_once_and_catches_up(lab: MirrorLab)
     with pytest.raises(Refused, match="down; triggers change only while every node is up"):
         lab.verb(mirroring.mirror, direction="forward", on=True)
     node.start()
-    wait_until_whole(lab)
+    lab.wait_until_whole()
     assert len(lab.verb(mirroring.probe)["nodes"]) == 3
     lab.write(500, seed=3)
     lab.ring.nodetool(1, "repair", "--full", KEYSPACE)
@@ -134,13 +134,3 @@ def test_8_a_dropped_table_leaves_prepared_statements_of_the_other_working(lab: 
         for number in range(2, 30):
             session.execute(insert, (number,))
     assert rows(lab, OLD, "after") == list(range(1, 30))
-
-
-def wait_until_whole(lab: MirrorLab) -> None:
-    """Return once every node sees every other."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        if lab.ring.nodetool(1, "status").count("UN ") == len(lab.ring.nodes):
-            return
-        time.sleep(2)
-    raise AssertionError("a node did not come back")
