@@ -72,7 +72,8 @@ def test_verdicts_are_recorded_with_their_beginning(run: Run, machines: Machines
     run.to("smoke-1")
     recorded = machines.journal.read()["current"]["stages"]
     assert [stage["stage"] for stage in recorded] == ["preflight", "install-1", "smoke-1"]
-    for stage, verdict in zip(recorded, run.verdicts, strict=True):
+    acted = [verdict for verdict in run.verdicts if verdict["state"] != "skipped"]
+    for stage, verdict in zip(recorded, acted, strict=True):
         assert {key: stage[key] for key in verdict} == verdict
         assert stage["began"] <= stage["ended"]
 

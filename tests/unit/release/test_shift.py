@@ -16,7 +16,7 @@ MIXED = ["a-green", "b-green", "c-blue", "d-blue"]
 
 def at_shift(machines: Machines, live: dict[str, str] | None, name: str = "shift-1", **plan: object) -> Run:
     run = machines.release(live, **plan).before(name)
-    assert set(run.states().values()) <= {"passed"}, run.verdicts
+    assert set(run.states().values()) - {"skipped"} <= {"passed"}, run.verdicts
     machines.orders.clear()
     return run
 
@@ -71,7 +71,7 @@ def test_every_order_that_moves_users_is_timed_and_fenced(machines: Machines, li
     run.to("shift-1")
     told = [order for _, verb, order in machines.orders if verb == "apply"]
     assert all(order["deadman"] == {"seconds": 30} for order in told)
-    assert {(order["token"], order["turn"]) for order in told} == {(1, 8)}
+    assert {(order["token"], order["turn"]) for order in told} == {(1, 14)}
     assert (machines.timer() or {})["release"] == "r2-2.0.0"
     assert run.verdicts[-1]["figures"]["armed"] is True
 
@@ -118,7 +118,7 @@ def test_capacity_that_falls_fails_the_shift_which_is_taken_back(machines: Machi
 def test_load_balancers_that_differ_fail_the_shift(machines: Machines, live: dict[str, str]) -> None:
     run = at_shift(machines, live)
     servers = {"d-green": {"state": "ready"}}
-    machines.order("lb-c", "apply", {"token": 1, "turn": 3, "release": "by hand", "servers": servers})
+    machines.order("lb-c", "apply", {"token": 1, "turn": 9, "release": "by hand", "servers": servers})
     verdict = run.to("shift-1")
     assert (verdict["state"], verdict["reason"]) == ("failed", "load balancers route differently: lb-c")
     assert machines.ready("lb-a") == BLUE
