@@ -13,9 +13,7 @@ from scripts.ssh import UnreachableError
 from .routed import LIVE, NOW, journal, record
 
 OLD = {"version": "0.9.0", "slot": "green", "sha256": "cd"}
-RUNNING = {
-    site: {"green": Version("0.9.0", "cd", "green"), "blue": Version("1.0.0", "ab", "blue")} for site in "abcd"
-}
+RUNNING = {site: {"green": Version("0.9.0", "cd", "green"), "blue": Version("1.0.0", "ab", "blue")} for site in "abcd"}
 DONE = Outcome("succeeded", "0.9.0 serves from every site", "0.9.0 from a, b, c and d", "Set `version: 0.9.0`.")
 
 
