@@ -18,7 +18,10 @@ from tests.system.checker_laboratory import SOUND, Laboratory, Procedure
 from tests.system.checker_mutants import MUTANTS
 from tests.system.checker_ring import Ring, cassandra_jars
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(os.environ.get("EVENKEEL_THOROUGH") != "1", reason="EVENKEEL_THOROUGH=1 runs it: minutes long"),
+]
 
 NODES = int(os.environ.get("EVENKEEL_LABORATORY_NODES", "3"))
 
