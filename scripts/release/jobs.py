@@ -14,7 +14,7 @@ from scripts.journal.words import span
 from scripts.release.control_tables import ControlTables
 from scripts.release.errors import StageFailedError
 from scripts.release.load_balancers import LoadBalancers
-from scripts.release.users import p99_of
+from scripts.release.users import slowest_of
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
@@ -41,13 +41,13 @@ class Users:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + PACE_SECONDS
-        now = p99_of(self.balancers, WINDOW_SECONDS)
+        now = slowest_of(self.balancers, WINDOW_SECONDS)
         if now is not None:
-            self.before_ms = now if self.before_ms is None else self.before_ms
-            self.worst_ms = max(now, self.worst_ms or 0.0)
+            self.before_ms = now.p99_ms if self.before_ms is None else self.before_ms
+            self.worst_ms = max(now.p99_ms, self.worst_ms or 0.0)
         before = self.before_ms or 0.0
         with suppress(StageFailedError):  # a copy that hears nothing goes slowly by itself
-            self.tables.pace({"p99_ms": before if now is None else now, "p99_before_ms": before})
+            self.tables.pace({"p99_ms": before if now is None else now.at_least_ms, "p99_before_ms": before})
 
 
 def follow(

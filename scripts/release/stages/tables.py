@@ -11,7 +11,7 @@ from scripts.release.databases import Databases, check_jars
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
 from scripts.release.retire import retire
-from scripts.release.users import p99_of
+from scripts.release.users import slowest_of
 from scripts.release.work import Work
 
 BEFORE_SECONDS = 60.0
@@ -24,7 +24,8 @@ def act(work: Work) -> str:
         return "the data does not change"
     stack, release = work.told.stack, work.told.release
     # How users fared before there was a mirror or a copy is what both are held against.
-    work.figures["users_p99_ms"] = p99_of(work.load_balancers, BEFORE_SECONDS)
+    before = slowest_of(work.load_balancers, BEFORE_SECONDS)
+    work.figures["users_p99_ms"] = before.p99_ms if before else None
     retire_older(work, data)
     work.check()
     databases, tables = Databases(stack), ControlTables(stack, data)
