@@ -16,11 +16,15 @@ TYPE = re.compile(r"^[a-z][a-z0-9_<>, ]*$")
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table: columns with their CQL types in order; the key's first column is the partition key."""
+    """A table: columns with their CQL types in order; the key's first column is the partition key.
+
+    `static` are the columns that a partition has once.
+    """
 
     name: str
     columns: Mapping[str, str]
     primary_key: tuple[str, ...]
+    static: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def read_request(document: Mapping[str, Any]) -> Request:
 
 
 def read_table(document: object) -> TableSpec:
-    """Return one table of the manifest, as {"name", "columns", "primary_key"}."""
+    """Return one table of the manifest, as {"name", "columns", "primary_key"}, "static" too where there is any."""
     if not isinstance(document, Mapping):
         raise RequestError(f"a table is {document!r}; it must be an object")
     name = _name(document, "name", NAME)
@@ -91,7 +95,10 @@ def read_table(document: object) -> TableSpec:
     missing = [column for column in key if column not in columns]
     if not key or missing:
         raise RequestError(f"table {name}: primary_key must name its columns, and {missing or 'it is empty'}")
-    return TableSpec(name, dict(columns), tuple(key))
+    static = document.get("static", [])
+    if not isinstance(static, list) or any(column not in columns or column in key for column in static):
+        raise RequestError(f"table {name}: static is {static!r}; it must name columns outside the key")
+    return TableSpec(name, dict(columns), tuple(key), tuple(static))
 
 
 def _value(document: Mapping[str, Any], key: str, kind: type) -> Any:

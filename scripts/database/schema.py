@@ -56,7 +56,7 @@ def ensure_keyspace(session: Session, keyspace: str, datacenter: str, factor: in
 
 def create_table(keyspace: str, table: TableSpec) -> str:
     """Return the statement that creates `table`."""
-    columns = ", ".join(f"{name} {kind}" for name, kind in table.columns.items())
+    columns = ", ".join(f"{name} {kind}{' static' * (name in table.static)}" for name, kind in table.columns.items())
     key = ", ".join(table.primary_key)
     return f"CREATE TABLE IF NOT EXISTS {keyspace}.{table.name} ({columns}, PRIMARY KEY ({key}))"
 
@@ -68,6 +68,8 @@ def differences(table: TableSpec, found: Mapping[str, Column]) -> list[str]:
     for name, kind in table.columns.items():
         if name in found and _plain(found[name].type) != _plain(kind):
             words.append(f"{name} is {found[name].type}, the manifest says {kind}")
+        if name in found and (found[name].kind == "static") != (name in table.static):
+            words.append(f"{name} is static in {'the manifest' if name in table.static else 'the database'} only")
     key = existing_key(found)
     if key != table.primary_key:
         words.append(f"the primary key is ({', '.join(key)}), the manifest says ({', '.join(table.primary_key)})")

@@ -68,6 +68,8 @@ def test_a_refused_password_is_not_repeated():
         ({"primary_key": []}, "primary_key"),
         ({"primary_key": ["other"]}, "other"),
         ({"columns": None}, "columns"),
+        ({"static": ["id"]}, "must name columns outside the key"),
+        ({"static": "name"}, "static is 'name'"),
     ],
 )
 def test_a_bad_table_is_named(changes, words):

@@ -24,6 +24,15 @@ def test_the_statement_has_the_columns_in_order_and_the_key():
     )
 
 
+def test_a_static_column_is_created_as_one_and_told_apart_from_others():
+    table = TableSpec("reading", {"place": "text", "at": "timestamp", "tags": "set<text>"}, ("place", "at"), ("tags",))
+    assert "tags set<text> static, PRIMARY KEY" in create_table("evenkeel", table)
+    assert differences(table, existing()) == ["tags is static in the manifest only"]
+    static = existing(tags=Column("tags", "set<text>", "static", -1))
+    assert differences(table, static) == []
+    assert differences(TABLE, static) == ["tags is static in the database only"]
+
+
 def test_an_equal_table_has_no_differences():
     assert differences(TABLE, existing()) == []
 
