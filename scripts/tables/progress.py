@@ -11,17 +11,17 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.journal.beside import transaction
 from scripts.tables.cells import TokenRange
 
 JOURNAL = "/var/lib/evenkeel/journal.sqlite"
 FILE = "tables.sqlite"
-BUSY_SECONDS = 10.0
 TABLES = (
     "CREATE TABLE IF NOT EXISTS table_jobs (name TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL,"
     " reason TEXT NOT NULL, pid INTEGER, started INTEGER NOT NULL, began REAL NOT NULL, updated REAL NOT NULL,"
@@ -203,14 +203,5 @@ class Progress:
             row = database.execute("SELECT p99_ms, p99_before_ms, at FROM table_users").fetchone()
         return Users(*row) if row else None
 
-    @contextmanager
-    def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute(f"BEGIN {mode}")
-            try:
-                yield database
-            except BaseException:
-                database.execute("ROLLBACK")
-                raise
-            database.execute("COMMIT")
+    def _transaction(self, mode: str = "IMMEDIATE") -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self.path, mode)

@@ -1,19 +1,18 @@
 """What the webhook remembers, in the journal's database: ids it has accepted, and how far each URL has been told.
 
-Two tables of its own beside the journal's, so that one file holds all of it and survives a restart together. A
-connection for each call: they are rare, and no thread then ever holds one that another waits for.
+Two tables of its own beside the journal's, so that one file holds all of it and survives a restart together.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+from scripts.journal.beside import transaction
 
 # Far longer than a signature is good for, so that a clock that is set back a little opens nothing.
 REMEMBER_SECONDS = 24 * 3600.0
-BUSY_SECONDS = 10.0
 TABLES = (
     "CREATE TABLE IF NOT EXISTS webhook_nonces (id TEXT PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS webhook_delivered (url TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
@@ -52,14 +51,5 @@ class Memory:
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO webhook_delivered VALUES (?, ?)", (url, number))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-            except BaseException:
-                database.execute("ROLLBACK")
-                raise
-            database.execute("COMMIT")
+    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self.path)

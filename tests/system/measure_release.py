@@ -24,6 +24,7 @@ from typing import Any
 
 from scripts.inventory import load
 from scripts.ssh import SshError
+from tests.system.deployer import configure
 from tests.system.load import LoadTest, Report, Window
 from tests.system.running import RunningStack, pulumi
 
@@ -127,12 +128,6 @@ def lowest_capacity(stages: Iterable[dict[str, Any]]) -> str:
     return f"{before[0]} -> {min(lowest)}" if before and lowest else "not known"
 
 
-def set_config(stack: str, key: str, value: str | None) -> None:
-    """Set a key of the stack's config; None takes it away."""
-    line = ("config", "rm", key) if value is None else ("config", "set", key, value)
-    pulumi(*line, stack=stack).check_returncode()
-
-
 def measure(stack: RunningStack, version: str, strategy: str, options: argparse.Namespace) -> Measured:
     """Release a version under load."""
     known = newest_release(stack)
@@ -140,7 +135,7 @@ def measure(stack: RunningStack, version: str, strategy: str, options: argparse.
     with LoadTest(stack, options.rate, options.keepalive, seconds=2 * quiet + UP_SECONDS) as test:
         start = time.time()
         time.sleep(quiet)
-        set_config(name, "version", version)
+        configure(name, version=version)
         began = time.time()
         done = pulumi("up", "--yes", "--skip-preview", stack=name, timeout=UP_SECONDS)
         ended = time.time()
@@ -185,11 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found: list[Measured] = []
     try:
         for version, strategy in zip(options.versions.split(","), turns, strict=False):
-            set_config(options.stack, "strategy", strategy)
+            configure(options.stack, strategy=strategy)
             found.append(measure(stack, version.strip(), strategy, options))
             tell_failures(found[-1])
     finally:
-        set_config(options.stack, "strategy", None)
+        configure(options.stack, strategy="")
         print(in_markdown(measured.row() for measured in found))
     return 0 if all(measured.is_as_promised for measured in found) else 1
 
