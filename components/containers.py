@@ -40,6 +40,7 @@ class Containers(pulumi.ComponentResource):
             "publish": [self.settings.publish] if self.settings.publish else [],
             "disk_mb": PER_MACHINE_DISK_MB * sum(counts.values()) + DATABASE_DISK_MB * sites,
             "memory_mb": sum(sizes[role].memory_mb * count for role, count in counts.items()),
+            "hosts": sum(counts.values()),
         }
         return run_here(f"{name}-check", "scripts.containers check", inputs, pulumi.ResourceOptions(parent=self))
 

@@ -15,6 +15,10 @@ from scripts.containers.spec import CheckSpec
 
 # With the stack already there, its own share of disk and memory is taken: this much must still be free.
 SPARE_DISK_MB = 500
+# inotify(7) instances are counted per user, and every container's root is this machine's root. systemd takes three
+# and the bus one; a host that finds none left boots half-way and never starts its sshd, without a word.
+WATCHERS_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+WATCHERS_OF_A_HOST = 4
 
 
 def check_machine(spec: CheckSpec) -> dict[str, Any]:
@@ -28,6 +32,7 @@ def check_machine(spec: CheckSpec) -> dict[str, Any]:
     check_disk(spec, present=bool(containers))
     if not containers:
         check_memory(spec.memory_mb, Path("/proc/meminfo").read_text())
+        check_watchers(spec.hosts, count_watchers(Path("/proc")), int(WATCHERS_LIMIT.read_text()))
     runtime = find_runtime(spec.image)
     return {"runtime": runtime.runtime or "default", "quirks": runtime.quirks()}
 
@@ -89,4 +94,27 @@ def check_memory(needed_mb: int, meminfo: str) -> None:
         raise ContainerError(
             f"The hosts need {needed_mb} MB of memory and this machine has {available} MB available:"
             " stop something, or make hosts smaller or fewer in the stack's config."
+        )
+
+
+def count_watchers(processes: Path) -> int:
+    """How many inotify instances the processes of this user hold; what may not be looked at is not counted."""
+    return sum(1 for link in processes.glob("[0-9]*/fd/*") if _is_watcher(link))
+
+
+def _is_watcher(link: Path) -> bool:
+    try:
+        return link.readlink() == Path("anon_inode:inotify")
+    except OSError:
+        return False
+
+
+def check_watchers(hosts: int, taken: int, limit: int) -> None:
+    """Refuse when the hosts' systemds would find too few inotify instances left."""
+    needed = taken + hosts * WATCHERS_OF_A_HOST
+    if needed > limit:
+        raise ContainerError(
+            f"The {hosts} hosts need {needed - taken} inotify instances, and of the {limit} that this machine allows a"
+            f" user {taken} are taken: run `sysctl fs.inotify.max_user_instances={max(512, 2 * needed)}` (and write it"
+            " to /etc/sysctl.d), or stop something."
         )

@@ -47,7 +47,7 @@ class NetworkSpec(Spec):
 
 @dataclass(frozen=True)
 class CheckSpec(Spec):
-    """What a stack is about to need of this machine. Ports are `address:port`; sizes are in MB."""
+    """What a stack is about to need of this machine. Ports are `address:port`; sizes are in MB; `hosts` is how many."""
 
     stack: str
     image: str
@@ -55,6 +55,7 @@ class CheckSpec(Spec):
     publish: list[str] = field(default_factory=list)
     disk_mb: int = 0
     memory_mb: int = 0
+    hosts: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from scripts.containers.addresses import find_listener, find_overlap, parse_routes, port_problem
-from scripts.containers.check import check_memory, check_port
+from scripts.containers.check import check_memory, check_port, check_watchers, count_watchers
 from scripts.containers.errors import ContainerError
 
 ROUTES = """\
@@ -82,3 +84,22 @@ def test_too_little_memory_is_refused_with_both_figures() -> None:
     check_memory(2097, meminfo)
     with pytest.raises(ContainerError, match=r"need 2098 MB.*has 2097 MB"):
         check_memory(2098, meminfo)
+
+
+def test_the_inotify_instances_of_this_user_are_counted() -> None:
+    before = count_watchers(Path("/proc"))
+    watcher = ctypes.CDLL(None).inotify_init()
+    try:
+        assert count_watchers(Path("/proc")) > before
+    finally:
+        os.close(watcher)
+
+
+def test_hosts_whose_systemd_would_find_no_inotify_instance_are_refused_with_the_setting_that_helps() -> None:
+    check_watchers(16, taken=64, limit=128)
+    with pytest.raises(ContainerError) as refusal:
+        check_watchers(16, taken=65, limit=128)
+    said = str(refusal.value)
+    assert "16 hosts need 64 inotify instances" in said
+    assert "of the 128 that this machine allows a user 65 are taken" in said
+    assert "sysctl fs.inotify.max_user_instances=512" in said
