@@ -17,7 +17,7 @@ from scripts.release.journal import Journal
 from tests.system.running import ROOT, STACK, pulumi
 
 PULUMI = str(ROOT / ".venv/bin/pulumi")
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 1800.0  # a paced copy of many rows takes long
 
 
 @dataclass(frozen=True)

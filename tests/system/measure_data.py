@@ -1,0 +1,155 @@
+"""Releases that change the data, at size: `python -m tests.system.measure_data [FIRST [LAST [ROWS [PACE]]]]`.
+
+On a running stack whose clients write 100 times a second, each block has a release fail at smoke-1, one end in shift 1
+with users on the new version already, one succeed, and that one undone two minutes after; each is followed by the
+checker's verdict on every table that is left. One line of JSON for each. In the second block a database node is killed
+while the succeeding release copies, in the third one is cut off from the others for 30 s, in the fourth the deployer is
+killed and another goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from scripts.inventory import Role, load
+from tests.system.checker import Where, WriteTest
+from tests.system.deployer import Deployment, Ended, again, configure, journal, pack, release
+from tests.system.running import STACK, RunningStack
+from tests.system.test_data_release import BROKEN, FIRST, SECOND, back_to_first, evenkeel, first_place, places
+
+RATE = 100
+FOLLOWED = 5_000  # rows of each test's own, beside those that are there
+UNDO_AFTER = 120
+BAKE = 15
+FAULT_AFTER = 30  # seconds into the copy
+
+
+def measure(first: int, last: int, rows: int, pace: str) -> None:
+    """Run the blocks; leaves the stack at the first version with one table."""
+    stack = RunningStack(load(STACK, refresh=True))
+    configure(backfillPace=pace, bakeSeconds=str(BAKE))
+    back_to_first(stack)
+    try:
+        for block in range(first, last + 1):
+            one_block(stack, block, rows if block == first else FOLLOWED)
+    finally:
+        configure(backfillPace="", bakeSeconds="")
+
+
+def one_block(stack: RunningStack, block: int, rows: int) -> None:
+    """The four cases, in turn."""
+    fault, release_with_fault = FAULTS.get(block, ("", lambda _: release(SECOND)))
+    with case(stack, block, "fails at smoke-1", [first_place(stack)], rows) as told:
+        told.update(of_release(release(BROKEN)))
+    with case(stack, block, "ends in shift-1", [first_place(stack)]) as told:
+        told.update(of_release(release(SECOND, during=lambda deployment: abort_in_shift(stack, deployment))))
+    with case(stack, block, f"succeeds{fault}", None) as told:
+        told.update(of_release(release_with_fault(stack)))
+        told["copied"] = copied(stack)
+        time.sleep(5)
+    with case(stack, block, "undone after two minutes", None) as told:
+        time.sleep(UNDO_AFTER)
+        begin = time.monotonic()
+        done = evenkeel("undo", FIRST, "--yes")
+        told.update(status=done.returncode, seconds=round(time.monotonic() - begin, 1))
+        time.sleep(10)
+    back_to_first(stack)
+
+
+def abort_in_shift(stack: RunningStack, deployment: Deployment) -> None:
+    """Change one's mind while users are on the new version of the first half."""
+    deployment.wait_for_stage("shift-1")
+    time.sleep(BAKE / 2)
+    journal(stack.inventory).signal("abort", "measure@here", "to see a shift undone")
+
+
+def with_a_node_killed(stack: RunningStack) -> Ended:
+    """Cut a database node's power while rows are copied, for 20 s."""
+
+    def lose_one(deployment: Deployment) -> None:
+        deployment.wait_for_stage("backfill")
+        time.sleep(FAULT_AFTER)
+        stack.stop("db-d")
+        time.sleep(20)
+        stack.start("db-d")
+
+    return release(SECOND, during=lose_one)
+
+
+def with_a_node_cut_off(stack: RunningStack) -> Ended:
+    """Cut a database node off from the other three, not from clients, while rows are copied, for 30 s."""
+    others = [host.address for host in stack.of(Role.DATABASE) if host.name != "db-c"]
+
+    def part(deployment: Deployment) -> None:
+        deployment.wait_for_stage("backfill")
+        time.sleep(FAULT_AFTER)
+        for address in others:
+            stack.on("db-c", ["ip", "route", "add", "blackhole", address])
+        time.sleep(30)
+        for address in others:
+            stack.on("db-c", ["ip", "route", "del", "blackhole", address])
+
+    return release(SECOND, during=part)
+
+
+def with_the_deployer_killed(stack: RunningStack) -> Ended:
+    """Kill the deployer while rows are copied, and run another 10 s later."""
+    pack(SECOND)
+    configure(version=SECOND)
+    with Deployment() as deployment:
+        deployment.wait_for_stage("backfill")
+        time.sleep(FAULT_AFTER)
+        deployment.kill()
+    time.sleep(10)
+    return again()
+
+
+FAULTS: dict[int, tuple[str, Callable[[RunningStack], Ended]]] = {
+    2: (", a database node killed in the copy", with_a_node_killed),
+    3: (", a database node cut off for 30 s in the copy", with_a_node_cut_off),
+    4: (", the deployer killed in the copy", with_the_deployer_killed),
+}
+
+
+def copied(stack: RunningStack) -> dict[str, Any]:
+    """Return what the last release's copy says of itself."""
+    stages = journal(stack.inventory).history(1)[0]["stages"]
+    return next((dict(stage["figures"]["job"]) for stage in stages if stage["stage"] == "backfill"), {})
+
+
+def of_release(ended: Ended) -> dict[str, Any]:
+    """Return how a release ended."""
+    stage = {"outcome": ended.last_words.splitlines()[:1]}
+    return {"status": ended.status, "seconds": round(ended.seconds, 1), **stage}
+
+
+@contextmanager
+def case(
+    stack: RunningStack, block: int, name: str, tables: list[Where] | None, rows: int = FOLLOWED
+) -> Iterator[dict[str, Any]]:
+    """Have clients write while the block runs; print what came of it. `tables` None: both that live afterwards."""
+    told: dict[str, Any] = {"block": block, "case": name}
+    with WriteTest(stack, rate=RATE, rows=rows, seconds=7200, first=tables[0] if tables else live_place(stack)) as test:
+        yield told
+    verdict = test.verdict(tables or list(places(stack)))
+    told |= {"passed": verdict.passed, "verdict": verdict.summary(), "clients": test.summary}
+    print(json.dumps(told, default=str), flush=True)
+    test.close()
+
+
+def live_place(stack: RunningStack) -> Where:
+    """Return where the live version keeps its items, by the names that it gives to columns."""
+    live = journal(stack.inventory).read()["live"] or {}
+    if live.get("version") == SECOND:
+        return places(stack)[1]
+    return first_place(stack)
+
+
+if __name__ == "__main__":
+    first, last, rows, pace = (sys.argv[1:] + ["1", "5", "100000", "none"][len(sys.argv) - 1 :])[:4]
+    measure(int(first), int(last), int(rows), pace)
