@@ -1,10 +1,10 @@
 """Releases that change the data, at size: `python -m tests.system.measure_data [FIRST [LAST [ROWS [PACE]]]]`.
 
-On a running stack whose clients write 100 times a second, each block has a release fail at smoke-1, one end in shift 1
-with users on the new version already, one succeed, and that one undone two minutes after; each is followed by the
-checker's verdict on every table that is left. One line of JSON for each. In the second block a database node is killed
-while the succeeding release copies, in the third one is cut off from the others for 30 s, in the fourth the deployer is
-killed and another goes on.
+On a running stack whose clients write 100 times a second, each block has a release fail at smoke-1, one aborted in
+shift 1 as users are moved, one succeed, and that one undone two minutes after; each is followed by the checker's verdict
+on every table that is left. One line of JSON for each. In the second block a database node is killed while the
+succeeding release copies, in the third one is cut off from the others for 30 s, in the fourth the deployer is killed and
+another goes on.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from tests.system.test_data_release import BROKEN, FIRST, SECOND, back_to_first,
 RATE = 100
 FOLLOWED = 5_000  # rows of each test's own, beside those that are there
 UNDO_AFTER = 120
-BAKE = 15
+INTO_SHIFT = 0.7  # seconds: some load balancers have moved users, or all just have
 FAULT_AFTER = 30  # seconds into the copy
 
 
 def measure(first: int, last: int, rows: int, pace: str) -> None:
     """Run the blocks; leaves the stack at the first version with one table."""
     stack = RunningStack(load(STACK, refresh=True))
-    configure(backfillPace=pace, bakeSeconds=str(BAKE))
+    configure(backfillPace=pace)
     back_to_first(stack)
     try:
         for block in range(first, last + 1):
             one_block(stack, block, rows if block == first else FOLLOWED)
     finally:
-        configure(backfillPace="", bakeSeconds="")
+        configure(backfillPace="")
 
 
 def one_block(stack: RunningStack, block: int, rows: int) -> None:
@@ -64,7 +64,7 @@ def one_block(stack: RunningStack, block: int, rows: int) -> None:
 def abort_in_shift(stack: RunningStack, deployment: Deployment) -> None:
     """Change one's mind while users are on the new version of the first half."""
     deployment.wait_for_stage("shift-1")
-    time.sleep(BAKE / 2)
+    time.sleep(INTO_SHIFT)
     journal(stack.inventory).signal("abort", "measure@here", "to see a shift undone")
 
 
