@@ -31,7 +31,8 @@ Ask = Callable[[], Any]
 def prepare(document: Mapping[str, Any]) -> dict[str, Any]:
     """Write `rows` rows of a run into one table; return what the client and the log have to know of them.
 
-    {"ring", "keyspace", "run", "rows", "table": {…}, "login"?} -> {"rows", "timestamp"}
+    {"ring", "keyspace", "run", "rows", "table": {…}, "login"?, "empty"?} -> {"rows", "timestamp"}; with "empty" true
+    the table is emptied before.
     """
     keyspace, table = _name(document["keyspace"]), document["table"]
     run, rows = str(document["run"]), int(document["rows"])
@@ -41,6 +42,8 @@ def prepare(document: Mapping[str, Any]) -> dict[str, Any]:
     columns = ", ".join([*names, _name(table["marker"]), "updated_at", "id"])
     marks = ", ".join("?" for _ in range(len(names) + 3))
     with _session(document) as session:
+        if document.get("empty"):
+            session.execute(f"TRUNCATE {keyspace}.{_name(table['table'])}", timeout=READ_SECONDS)
         statement = session.prepare(
             f"INSERT INTO {keyspace}.{_name(table['table'])} ({columns}) VALUES ({marks}) USING TIMESTAMP {timestamp}"  # noqa: S608
         )

@@ -59,7 +59,8 @@ class Where:
 class WriteTest:
     """Clients that write while a block runs. `seconds` bounds it; afterwards `summary` says what clients were told.
 
-    `keyspace`, `datacenter` and `first` (the table that is live when the block begins) are the stack's.
+    `keyspace`, `datacenter` and `first` (the table that is live when the block begins) are the stack's; `empty` has
+    that table emptied before.
     """
 
     summary: dict[str, Any]
@@ -73,11 +74,12 @@ class WriteTest:
         seconds: int = 900,
         writers: int = 16,
         first: Where | None = None,
+        empty: bool = False,
         keyspace: str = "evenkeel",
         datacenter: str = "dc1",
     ) -> None:
         self.stack, self.rate, self.rows, self.seconds, self.writers = stack, rate, rows, seconds, writers
-        self.first = first or Where("item")
+        self.first, self.empty = first or Where("item"), empty
         self.keyspace, self.datacenter = keyspace, datacenter
         self.run = f"c{secrets.token_hex(4)}"
         self.folder = Path(tempfile.mkdtemp(prefix="evenkeel-checker-"))
@@ -143,7 +145,7 @@ class WriteTest:
                     session.put(content, f"{self._place}/{path}")
 
     def _prepare(self) -> dict[str, Any]:
-        inputs = {"run": self.run, "rows": self.rows, "table": self.first.document()}
+        inputs = {"run": self.run, "rows": self.rows, "table": self.first.document(), "empty": self.empty}
         prepared: dict[str, Any] = json.loads(self._on_control("prepare", inputs, PREPARE_SECONDS))
         return prepared
 

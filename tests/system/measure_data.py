@@ -1,10 +1,10 @@
 """Releases that change the data, at size: `python -m tests.system.measure_data [FIRST [LAST [ROWS [PACE]]]]`.
 
 On a running stack whose clients write 100 times a second, each block has a release fail at smoke-1, one aborted in
-shift 1 as users are moved, one succeed, and that one undone two minutes after; each is followed by the checker's verdict
-on every table that is left. One line of JSON for each. In the second block a database node is killed while the
-succeeding release copies, in the third one is cut off from the others for 30 s, in the fourth the deployer is killed and
-another goes on.
+shift 1 as users are moved, one succeed, and that one undone two minutes after; each is followed by the checker's
+verdict on every table that is left. One line of JSON for each. In the second block a database node is killed while the
+succeeding release copies, in the third one is cut off from the others for 30 s, in the fourth the deployer is killed
+and another goes on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def measure(first: int, last: int, rows: int, pace: str) -> None:
     back_to_first(stack)
     try:
         for block in range(first, last + 1):
-            one_block(stack, block, rows if block == first else FOLLOWED)
+            one_block(stack, block, rows)
     finally:
         configure(backfillPace="")
 
@@ -134,7 +134,8 @@ def case(
 ) -> Iterator[dict[str, Any]]:
     """Have clients write while the block runs; print what came of it. `tables` None: both that live afterwards."""
     told: dict[str, Any] = {"block": block, "case": name}
-    with WriteTest(stack, rate=RATE, rows=rows, seconds=7200, first=tables[0] if tables else live_place(stack)) as test:
+    first, empty = tables[0] if tables else live_place(stack), rows != FOLLOWED
+    with WriteTest(stack, rate=RATE, rows=rows, seconds=7200, first=first, empty=empty) as test:
         yield told
     verdict = test.verdict(tables or list(places(stack)))
     told |= {"passed": verdict.passed, "verdict": verdict.summary(), "clients": test.summary}
