@@ -31,7 +31,7 @@ from scripts.tables import backfill, compare
 from scripts.tables.progress import Progress
 from scripts.tables.sentences import sentence
 from scripts.tables.work import Work, written_down
-from tests.system.checker_ring import DATACENTER, LOWLY, WRITE_MS, Ring
+from tests.system.checker_ring import DATACENTER, WRITE_MS, Ring
 from tests.system.checker_writers import COLUMNS, LONG_AGO, Client, Log, Statements, Version
 
 ROOT = Path(__file__).parents[2]
@@ -369,8 +369,7 @@ def build_jar(jars: Path, folder: Path) -> Path:
     """One jar with the product's mirror and the laboratory's mutants of it, compiled against the ring's Cassandra."""
     classes, jar = folder / "classes", folder / "mirror-and-mutants.jar"
     sources = [*(ROOT / "mirror/src").rglob("*.java"), *(ROOT / "tests/system/mutants").rglob("*.java")]
-    give_way = [LOWLY] if LOWLY else []
     compiler = ["javac", "-proc:none", "-nowarn", "--release", "17", "-d", str(classes), "-cp", f"{jars}/*"]
-    subprocess.run([*give_way, *compiler, *map(str, sources)], check=True)
-    subprocess.run([*give_way, "jar", "cf", str(jar), "-C", str(classes), "."], check=True)
+    subprocess.run([*compiler, *map(str, sources)], check=True)
+    subprocess.run(["jar", "cf", str(jar), "-C", str(classes), "."], check=True)
     return jar

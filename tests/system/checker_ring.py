@@ -29,7 +29,6 @@ TOKENS_EACH = 4
 # How long a write may take. A laboratory that gives way to others on its machine needs more.
 WRITE_MS = int(os.environ.get("EVENKEEL_LABORATORY_WRITE_MS", "4000"))
 IMAGE = "localhost/evenkeel-host"
-LOWLY = shutil.which("lowly")  # where machines are shared, a wrapper that gives way to everybody else
 
 SETTINGS = """
 cluster_name: laboratory
@@ -119,7 +118,7 @@ class Node:
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [LOWLY, *command] if LOWLY else command,
+                command,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         if wait:
@@ -204,9 +203,7 @@ class Ring:
             )  # fmt: skip
             script.chmod(0o755)
         command: Sequence[str] = [str(script), *arguments]
-        done = subprocess.run(
-            [LOWLY, *command] if LOWLY else command, capture_output=True, text=True, check=False, timeout=120
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, f"nodetool {arguments}: {done.stdout} {done.stderr}"
         return done.stdout
 
