@@ -31,6 +31,8 @@ ONE_IMPORTER = {
     "cassandra": ("scripts/database/", "scripts/tables/"),
     "typer": ("scripts/cli/",),
     "grpc": ("scripts/engine/",),
+    "scipy": ("scripts/experiment/statistics/",),
+    "statsmodels": ("scripts/experiment/statistics/",),
 }
 
 
