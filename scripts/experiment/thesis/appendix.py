@@ -79,9 +79,12 @@ def thesis_runs() -> tuple[ThesisRun, ...]:
             row["scenario"],
             int(row["run"]),
             int(row["requests"]),
-            *(float(row[name]) for name in ("average_ms", "min_ms", "max_ms", "throughput")),
-            errors=int(row["errors"]),
-            error_percent=row["error_percent"],
+            float(row["average_ms"]),
+            float(row["min_ms"]),
+            float(row["max_ms"]),
+            float(row["throughput"]),
+            int(row["errors"]),
+            row["error_percent"],
         )
         for row in read("runs.csv")
     )

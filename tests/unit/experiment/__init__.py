@@ -1,0 +1,1 @@
+"""The experiment: promises of `scripts.experiment`."""
