@@ -1,0 +1,128 @@
+"""What is kept of an experiment, under .evenkeel/experiments/NAME/.
+
+    experiment.json          what was asked for, on which machine, the knee, the runs in their order
+    runs/ID/run.json         one run: when, what was released, how it ended
+    runs/ID/requests.csv.gz  every request of its measured window (load/results.py has the columns)
+    soak.csv                 memory and disk before and after each release of a soak
+
+A run counts as done when its run.json says «finished»: that is written last, so what is killed is run again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.experiment.errors import FolderError
+from scripts.inventory import ROOT
+
+EXPERIMENTS = ROOT / ".evenkeel" / "experiments"
+DOCUMENT = "experiment.json"
+
+
+class Folder:
+    """The folder of one experiment."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.document: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.path.name
+
+    @classmethod
+    def create(cls, name: str, document: Mapping[str, Any], under: Path = EXPERIMENTS) -> Folder:
+        """Make the folder of a new experiment. Raises FolderError where there is one of that name."""
+        folder = cls(under / name)
+        try:
+            folder.path.mkdir(parents=True)
+        except FileExistsError:
+            raise FolderError(
+                f"there is an experiment {name} already", "give another --name, or go on with --resume"
+            ) from None
+        folder.update(**{"name": name, **document})
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> Folder:
+        """The folder of an experiment that was begun; given by its path or by its name."""
+        place = path if (path / DOCUMENT).exists() else EXPERIMENTS / path
+        folder = cls(place)
+        try:
+            folder.document = json.loads((place / DOCUMENT).read_text("utf-8"))
+        except (OSError, ValueError):
+            raise FolderError(
+                f"{path} is no folder of an experiment: it has no readable {DOCUMENT}", known_names()
+            ) from None
+        return folder
+
+    def update(self, **values: Any) -> None:
+        """Change experiment.json, so that a reader finds the old or the new one whole."""
+        self.document |= values
+        write_json(self.path / DOCUMENT, self.document)
+
+    def run_folder(self, run: str) -> Path:
+        """Where a run is kept."""
+        return self.path / "runs" / run
+
+    def begin_run(self, run: str) -> Path:
+        """An empty folder for a run; what an earlier try left is removed."""
+        place = self.run_folder(run)
+        if place.exists():
+            shutil.rmtree(place)
+        place.mkdir(parents=True)
+        return place
+
+    def read_run(self, run: str) -> dict[str, Any]:
+        """What run.json says, empty where there is none yet."""
+        try:
+            found: dict[str, Any] = json.loads((self.run_folder(run) / "run.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def is_done(self, run: str) -> bool:
+        """Whether the run has been measured."""
+        return self.read_run(run).get("outcome") == "finished"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.document.get("state") == "finished"
+
+
+def newest_unfinished(under: Path = EXPERIMENTS) -> Folder | None:
+    """The experiment that was begun last and is not finished; None where there is none."""
+    found = []
+    for path in under.glob(f"*/{DOCUMENT}"):
+        try:
+            folder = Folder.open(path.parent)
+        except FolderError:
+            continue
+        if not folder.is_finished:
+            found.append(folder)
+    return max(found, key=lambda folder: float(folder.document.get("created", 0)), default=None)
+
+
+def new_name(kind: str) -> str:
+    """A name for an experiment that begins now."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{kind}"
+
+
+def known_names(under: Path = EXPERIMENTS) -> str:
+    """What experiments there are, for a hint."""
+    names = sorted(path.parent.name for path in under.glob(f"*/{DOCUMENT}"))
+    return f"there are {', '.join(names)}" if names else "there is none yet; `evenkeel experiment --quick` makes one"
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write JSON so that a reader finds the old or the new one whole."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    new.replace(path)
