@@ -20,7 +20,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - these are configuration files, not HTML
+        autoescape=jinja2.select_autoescape(("html.j2",), default=False),  # the others are configuration files, no HTML
     )
 
 

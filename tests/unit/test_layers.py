@@ -18,8 +18,9 @@ SOURCES = sorted(
 )
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-# What both sides read: artifacts, their manifests and their tables; these know neither Pulumi nor a machine.
-SHARED_PARTS = ("artifact", "data", "fields", "manifest", "migration", "schema", "stages", "tables", "window")
+# What both sides use: artifacts, their manifests and their tables, and the templates; these know neither Pulumi nor a
+# machine.
+SHARED_PARTS = ("artifact", "data", "fields", "manifest", "migration", "render", "schema", "stages", "tables", "window")
 SHARED = tuple(f"components.{part}" for part in SHARED_PARTS)
 # Outside library -> the files or folders that may import it.
 ONE_IMPORTER = {
@@ -31,8 +32,10 @@ ONE_IMPORTER = {
     "cassandra": ("scripts/database/", "scripts/tables/"),
     "typer": ("scripts/cli/",),
     "grpc": ("scripts/engine/",),
-    "scipy": ("scripts/experiment/statistics/",),
+    "scipy": ("scripts/experiment/statistics/", "scripts/experiment/soak.py"),
     "statsmodels": ("scripts/experiment/statistics/",),
+    "matplotlib": ("scripts/experiment/pictures/",),
+    "hdrh": ("scripts/experiment/reduce.py",),
 }
 
 

@@ -1,0 +1,104 @@
+"""«Did users notice?»: the one answer of an experiment for each strategy, and the sentences that say why.
+
+Pure. Users noticed where more requests failed than without a release, or where times got worse than the margin allows.
+They did not where nothing more failed and every level shows that times are no worse. Everything between, such as too
+few runs, is «cannot be told». Levels above what the machine carries have no say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scripts.experiment.cells import JUDGED, Cell, Results
+from scripts.experiment.statistics.bounds import Rate, rate
+from scripts.experiment.statistics.inferiority import Verdict
+
+NAMES = {"average_ms": "average", "p99_ms": "99th percentile"}
+
+
+class Noticed(StrEnum):
+    """Whether users noticed the releases."""
+
+    NO = "no"
+    YES = "yes"
+    UNKNOWN = "cannot be told"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for a strategy. `requests` and `releases` are failures among all of its judged runs."""
+
+    strategy: str
+    noticed: Noticed
+    requests: Rate
+    releases: Rate
+    reasons: tuple[str, ...]
+
+
+def answers(results: Results) -> list[Answer]:
+    """An answer for each strategy that was measured."""
+    return [answer(results, strategy) for strategy in results.strategies]
+
+
+def answer(results: Results, strategy: str) -> Answer:
+    """The answer for one strategy."""
+    cells = [cell for cell in results.cells if cell.strategy == strategy and cell.is_release]
+    fit = [cell for cell in cells if not cell.level.saturated]
+    if not fit:
+        where = "every level is above what this machine carries" if cells else "no run with a release is finished"
+        return Answer(strategy, Noticed.UNKNOWN, all_requests(cells), all_releases(cells), (where,))
+    bad = [sentence for cell in fit for sentence in complaints(results, cell)]
+    if bad:
+        return Answer(strategy, Noticed.YES, all_requests(fit), all_releases(fit), tuple(bad))
+    open_questions = [sentence for cell in fit for sentence in doubts(cell)]
+    if open_questions:
+        return Answer(strategy, Noticed.UNKNOWN, all_requests(fit), all_releases(fit), tuple(open_questions))
+    kept = f"average and 99th percentile stayed within the margin in all {len(fit)} cells"
+    return Answer(strategy, Noticed.NO, all_requests(fit), all_releases(fit), (kept,))
+
+
+def complaints(results: Results, cell: Cell) -> list[str]:
+    """What users noticed in a cell."""
+    found = []
+    baseline = results.baseline(cell.level.name)
+    usual = baseline.requests.value if baseline else 0.0
+    if cell.requests.value > usual:
+        found.append(f"{name(cell)}: {cell.requests.failures} of {cell.requests.tries:,} requests failed")
+    for figure in JUDGED:
+        if figure in cell.against and cell.against[figure].verdict is Verdict.WORSE:
+            found.append(
+                f"{name(cell)}: the {NAMES[figure]} is {cell.against[figure].inferiority.ratio:.2f} times as long"
+            )
+    return found
+
+
+def doubts(cell: Cell) -> list[str]:
+    """What cannot be told of a cell."""
+    open_figures = [
+        NAMES[figure] for figure in JUDGED
+        if figure not in cell.against or cell.against[figure].verdict is not Verdict.NO_WORSE
+    ]  # fmt: skip
+    if not open_figures:
+        return []
+    runs = len(cell.measured)
+    count = "1 run" if runs == 1 else f"{runs} runs"
+    return [f"{name(cell)}: {count} cannot show whether the {' and the '.join(open_figures)} stayed within the margin"]
+
+
+def name(cell: Cell) -> str:
+    """A cell in words."""
+    return f"{cell.level.name}, {cell.scenario} release" if cell.is_release else f"{cell.level.name}, {cell.scenario}"
+
+
+def all_requests(cells: Sequence[Cell]) -> Rate:
+    """Failed requests of several cells."""
+    rates = [cell.requests for cell in cells]
+    return rate(sum(each.failures for each in rates), sum(each.tries for each in rates))
+
+
+def all_releases(cells: Sequence[Cell]) -> Rate:
+    """Releases of several cells in which a request failed."""
+    rates = [cell.runs for cell in cells]
+    return rate(sum(each.failures for each in rates), sum(each.tries for each in rates))

@@ -1,0 +1,231 @@
+"""The runs of an experiment put into cells, and each cell compared with the runs that had no release.
+
+A cell is a level, a scenario and a strategy. Its baseline are the runs of the same level with the scenario `none`. What
+decides is whether its average and its p99 are no worse within the margin (`statistics.inferiority`), by Holm's
+correction over the cells of one strategy. A level above what the machine carries is shown and not judged: what is
+measured there is the queue, not the release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from scripts.experiment.errors import FolderError
+from scripts.experiment.records import Experiment, Level, Run, read_experiment, read_run
+from scripts.experiment.reduce import RunSummary, summary_of, together
+from scripts.experiment.statistics.bounds import Rate, rate
+from scripts.experiment.statistics.comparison import Comparison, compare, holm
+from scripts.experiment.statistics.inferiority import Inferiority, Verdict, inferiority
+from scripts.experiment.statistics.shift import Interval, hodges_lehmann, paired_ratio
+
+RELEASES = ("successful", "failing")
+CONTROLS = ("aa", "unchanged")
+EXPECTED = {"successful": "succeeded", "failing": "rolled-back"}
+JUDGED = ("average_ms", "p99_ms")
+OLD_WAY = "halves"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished run with its summary."""
+
+    run: Run
+    summary: RunSummary
+
+
+@dataclass(frozen=True)
+class Against:
+    """One figure of a cell against its baseline. `p` is p_no_worse by Holm, None at a saturated level."""
+
+    inferiority: Inferiority
+    shift: Interval
+    comparison: Comparison | None
+    p: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """No worse, worse, or not to be told."""
+        return self.inferiority.verdict(1.0 if self.p is None else self.p)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of a level, a scenario and a strategy. `against` by figure (JUDGED); empty for the baseline itself."""
+
+    level: Level
+    scenario: str
+    strategy: str | None
+    measured: tuple[Measured, ...]
+    against: dict[str, Against] = field(default_factory=dict)
+
+    @property
+    def is_release(self) -> bool:
+        """Whether its runs have a release in them."""
+        return self.scenario in RELEASES
+
+    def values(self, figure: str) -> list[float]:
+        """A figure of each run, in the order of blocks."""
+        return [float(getattr(measured.summary, figure)) for measured in self.measured]
+
+    def mean(self, figure: str) -> float:
+        """The mean over the runs."""
+        values = self.values(figure)
+        return sum(values) / len(values)
+
+    @property
+    def requests(self) -> Rate:
+        """Failed requests among all, with the upper bound of their rate."""
+        summaries = [measured.summary for measured in self.measured]
+        return rate(sum(each.failed for each in summaries), sum(each.requests for each in summaries))
+
+    @property
+    def runs(self) -> Rate:
+        """Runs in which a request failed, among all: of a cell with releases, the releases that users could see."""
+        return rate(sum(measured.summary.failed > 0 for measured in self.measured), len(self.measured))
+
+    @property
+    def unexpected(self) -> list[Measured]:
+        """Runs whose release did not end as its scenario has it."""
+        wanted = EXPECTED.get(self.scenario)
+        return [
+            measured for measured in self.measured
+            if wanted and (measured.run.release is None or measured.run.release.verdict != wanted)
+        ]  # fmt: skip
+
+    def percentile_ms(self, percent: float) -> float:
+        """A percentile of all the cell's requests, in ms."""
+        histogram = together([measured.summary for measured in self.measured])
+        return float(histogram.get_value_at_percentile(percent)) / 1000
+
+    @property
+    def median_run(self) -> Measured:
+        """The run whose average is the median one: the one to be shown."""
+        ordered = sorted(self.measured, key=lambda measured: measured.summary.average_ms)
+        return ordered[(len(ordered) - 1) // 2]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A figure of a cell as a ratio to the same cell released by `halves`, block by block."""
+
+    cell: Cell
+    old: Cell
+    figure: str
+    ratio: Interval | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """An experiment with its cells, in the order of its levels. `missing` are planned runs that are not measured."""
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    missing: tuple[str, ...]
+
+    def cell(self, level: str, scenario: str, strategy: str | None) -> Cell | None:
+        """The cell of that name, None where nothing was measured."""
+        wanted = (level, scenario, strategy)
+        return next((c for c in self.cells if (c.level.name, c.scenario, c.strategy) == wanted), None)
+
+    def baseline(self, level: str) -> Cell | None:
+        """The runs of a level without a release."""
+        return self.cell(level, "none", None)
+
+    @property
+    def strategies(self) -> list[str]:
+        """The strategies that were measured, in their order."""
+        return list(dict.fromkeys(cell.strategy for cell in self.cells if cell.strategy))
+
+    @property
+    def levels(self) -> list[Level]:
+        """The levels that were measured."""
+        return [level for level in self.experiment.levels if any(cell.level == level for cell in self.cells)]
+
+
+def read_results(folder: Path, say: Callable[[str], None] = lambda _: None) -> Results:
+    """Read an experiment's folder and compare its cells. Raises FolderError where nothing is measured yet.
+
+    `say` is told of each run that is reduced.
+    """
+    experiment = read_experiment(folder)
+    measured, missing = [], []
+    for name in experiment.runs:
+        run = read_run(folder / "runs" / name)
+        if run is None or run.outcome != "finished":
+            missing.append(name)
+            continue
+        say(name)
+        measured.append(Measured(run, summary_of(folder / "runs" / name)))
+    if not measured:
+        raise FolderError(
+            f"experiment {experiment.name} has no finished run yet", f"`evenkeel experiment --resume {experiment.name}`"
+        )
+    return Results(experiment, judged(group(experiment, measured)), tuple(missing))
+
+
+def group(experiment: Experiment, measured: Sequence[Measured]) -> list[Cell]:
+    """The runs by cells: levels in their order, within them `none`, the controls, then releases by strategy."""
+    levels = {level.name: level for level in experiment.levels}
+    scenarios = ["none", *CONTROLS, *RELEASES]
+    found: dict[tuple[str, str, str | None], list[Measured]] = {}
+    for each in measured:
+        found.setdefault((each.run.level, each.run.scenario, each.run.strategy), []).append(each)
+
+    def place(key: tuple[str, str, str | None]) -> tuple[int, int]:
+        return list(levels).index(key[0]), scenarios.index(key[1])
+
+    return [
+        Cell(levels[level], scenario, strategy, tuple(sorted(found[level, scenario, strategy], key=in_blocks)))
+        for level, scenario, strategy in sorted(found, key=place)
+    ]
+
+
+def in_blocks(measured: Measured) -> int:
+    """The order of a cell's runs."""
+    return measured.run.block
+
+
+def judged(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells with what they are against their baselines, corrected over the cells of each strategy."""
+    baselines = {cell.level.name: cell for cell in cells if cell.scenario == "none"}
+    compared = [against_baseline(cell, baselines.get(cell.level.name)) for cell in cells]
+    for figure in JUDGED:
+        for strategy in {cell.strategy for cell in compared}:
+            family = [
+                cell for cell in compared
+                if cell.strategy == strategy and figure in cell.against and not cell.level.saturated
+            ]  # fmt: skip
+            corrected = holm([cell.against[figure].inferiority.p_no_worse for cell in family])
+            for cell, p in zip(family, corrected, strict=True):
+                cell.against[figure] = replace(cell.against[figure], p=p)
+    return tuple(compared)
+
+
+def against_baseline(cell: Cell, baseline: Cell | None) -> Cell:
+    """A cell with its figures compared; as it is where there is no baseline or too few runs."""
+    if baseline is None or cell is baseline:
+        return cell
+    found = {}
+    for figure in JUDGED:
+        before, after = baseline.values(figure), cell.values(figure)
+        test, shift = inferiority(before, after), hodges_lehmann(before, after)
+        if test is not None and shift is not None:
+            found[figure] = Against(test, shift, compare(before, after))
+    return replace(cell, against=found)
+
+
+def ratios(results: Results) -> list[Ratio]:
+    """Every cell of another strategy against the same cell by `halves`, in the blocks that have both."""
+    found = []
+    for cell in results.cells:
+        old = results.cell(cell.level.name, cell.scenario, OLD_WAY)
+        if old is None or cell.strategy in (None, OLD_WAY):
+            continue
+        ours, theirs = ({each.run.block: each.summary for each in c.measured} for c in (cell, old))
+        blocks = sorted(ours.keys() & theirs.keys())
+        for figure in ("average_ms", "p99_ms", "max_ms"):
+            before, after = ([getattr(side[block], figure) for block in blocks] for side in (theirs, ours))
+            found.append(Ratio(cell, old, figure, paired_ratio(before, after)))
+    return found

@@ -1,0 +1,169 @@
+"""The report of an experiment: report.html, one file with everything in it; report.md and pictures/ beside it."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.render import render
+from scripts.experiment import report_tables as tables
+from scripts.experiment.answer import Answer, Noticed, answers
+from scripts.experiment.cells import Results, read_results
+from scripts.experiment.pictures.capacity import knee_picture
+from scripts.experiment.pictures.spread import box_pictures, error_picture
+from scripts.experiment.pictures.style import Picture
+from scripts.experiment.pictures.thesis import thesis_pictures
+from scripts.experiment.pictures.timelines import timeline_pictures
+from scripts.experiment.records import Experiment
+from scripts.experiment.report_words import failures
+from scripts.experiment.statistics.inferiority import Verdict
+from scripts.journal.words import span
+
+SAID = {Noticed.NO: "No", Noticed.YES: "Yes", Noticed.UNKNOWN: "Cannot be told"}
+TONES = {Noticed.NO: "good", Noticed.YES: "bad", Noticed.UNKNOWN: "open"}
+LABELS = {
+    "bluegreen": "Blue-green (Evenkeel)",
+    "halves": "Halves (the thesis's way)",
+    "rolling": "Rolling",
+    "canary": "Canary",
+}
+SHOWN_REASONS = 4
+
+
+def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
+    """Make the report of an experiment's folder; the page's path. Raises FolderError with one sentence.
+
+    Runs that are not measured yet are named on the page; `say` is told what is worked on.
+    """
+    results = read_results(folder, say)
+    pictures = draw(results)
+    context = content(results, pictures)
+    place = folder / "pictures"
+    place.mkdir(exist_ok=True)
+    for picture in all_of(pictures):
+        write(place / f"{picture.name}.svg", picture.svg)
+    write(folder / "report.md", render("experiment/report.md.j2", **context))
+    page = folder / "report.html"
+    write(page, render("experiment/report.html.j2", **context))
+    return page
+
+
+def draw(results: Results) -> dict[str, list[Picture]]:
+    """All pictures by the section they belong to."""
+    knee = knee_picture(results.experiment)
+    return {
+        "timelines": timeline_pictures(results),
+        "errors": [error_picture(results)],
+        "runs": box_pictures(results),
+        "thesis": thesis_pictures(results),
+        "knee": [knee] if knee else [],
+    }
+
+
+def all_of(pictures: Mapping[str, list[Picture]]) -> list[Picture]:
+    """The pictures in their order."""
+    return [picture for section in pictures.values() for picture in section]
+
+
+def content(results: Results, pictures: Mapping[str, list[Picture]]) -> dict[str, Any]:
+    """What the templates show."""
+    return {
+        "name": results.experiment.name,
+        "answers": [answer_content(answer) for answer in answers(results)],
+        "glance": tables.glance(results),
+        "pictures": pictures,
+        "sources": {picture.name: as_source(picture) for picture in all_of(pictures)},
+        "tables": {
+            "verdicts": tables.verdicts(results),
+            "comparisons": tables.comparisons(results),
+            "users": tables.users(results),
+            "halves": tables.against_halves(results),
+            "levels": tables.levels(results),
+            "runs": tables.runs(results),
+        },
+        "facts": facts(results),
+        "remarks": remarks(results),
+    }
+
+
+def answer_content(answer: Answer) -> dict[str, Any]:
+    """An answer in words."""
+    hidden = len(answer.reasons) - SHOWN_REASONS
+    more = [f"and {hidden} more: see the verdicts"] if hidden > 0 else []
+    return {
+        "strategy": LABELS.get(answer.strategy, answer.strategy),
+        "said": SAID[answer.noticed],
+        "tone": TONES[answer.noticed],
+        "requests": f"{failures(answer.requests)} requests failed",
+        "releases": f"{failures(answer.releases)} releases had a failed request",
+        "reasons": [*answer.reasons[:SHOWN_REASONS], *more],
+    }
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """The experiment and its machine, as name and value."""
+    experiment = results.experiment
+    machine, settings = experiment.machine, experiment.settings
+    made = sum(len(cell.measured) for cell in results.cells)
+    found = [
+        ("made", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(experiment.created))),
+        ("runs", f"{made} of {len(experiment.runs)} ({experiment.kind}), order by seed {experiment.seed}"),
+        ("a run", f"{span(float(settings['seconds']))} measured after {span(float(settings['warmup']))} of warm-up"
+                  if {"seconds", "warmup"} <= settings.keys() else ""),
+        ("requests", requests_in_words(experiment)),
+        ("processor", f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores"),
+        ("memory", f"{machine.get('memory_mb', 0):,} MB"),
+        ("system", f"{machine.get('os', 'unknown')}, {machine.get('kernel', '')}"),
+        ("stack", experiment.stack),
+        ("knee", f"{experiment.knee:g} requests/s" if experiment.knee is not None else "not looked for"),
+    ]  # fmt: skip
+    return [(name, value) for name, value in found if value]
+
+
+def requests_in_words(experiment: Experiment) -> str:
+    """What was asked of the service, and over which connections."""
+    settings = experiment.settings
+    kinds = {"mix": "a mix of reads and writes of /item", "get": "GET /item, as in the thesis"}
+    asked = settings.get("requests", "mix")
+    words = kinds.get(asked, "those of the service's file") if isinstance(asked, str) else "those of the service's file"
+    rows = f", {experiment.rows:,} rows" if experiment.rows is not None else ""
+    return f"{words}{rows}; {'kept-alive connections' if settings.get('keepalive') else 'a connection each'}"
+
+
+def remarks(results: Results) -> list[str]:
+    """What a reader should know before taking the figures as they are."""
+    found = []
+    if results.missing:
+        some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
+        found.append(f"{len(results.missing)} runs are planned and not measured: {some}")
+    for cell in results.cells:
+        for measured in cell.unexpected:
+            ended = measured.run.release.verdict if measured.run.release else "made no release"
+            found.append(f"{measured.run.id}: the release ended otherwise than its scenario has it: {ended}")
+        if cell.scenario in ("aa", "unchanged") and any(a.verdict is Verdict.WORSE for a in cell.against.values()):
+            found.append(
+                f"the control {cell.scenario} at level {cell.level.name} is worse than no release, though nothing was "
+                "released: this machine was not quiet enough for the verdicts of that level"
+            )
+        for measured in cell.measured:
+            if measured.run.check_passed is False:
+                found.append(f"{measured.run.id}: the checker found acknowledged writes that are not there")
+            if measured.summary.unsent:
+                found.append(f"{measured.run.id}: {measured.summary.unsent:,} requests were due and never begun")
+            found += [f"{measured.run.id}: {note}" for note in measured.run.notes]
+    return found
+
+
+def as_source(picture: Picture) -> str:
+    """A picture as the source of an image: in the page itself."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.svg.encode()).decode()}"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that a reader finds the old or the new one whole."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, "utf-8")
+    new.replace(path)

@@ -1,0 +1,261 @@
+"""The report's tables: results in, headings and rows of text out; HTML and Markdown draw the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from scripts.experiment.answer import NAMES as FIGURE_NAMES
+from scripts.experiment.cells import JUDGED, RELEASES, Against, Cell, Measured, Results, ratios
+from scripts.experiment.records import Level
+from scripts.experiment.report_words import (
+    UNKNOWN,
+    between,
+    factor,
+    failures,
+    milliseconds,
+    percent,
+    probability,
+    shift,
+)
+from scripts.experiment.statistics.inferiority import Verdict
+from scripts.experiment.thesis.appendix import LEVELS as THESIS_LEVELS
+from scripts.experiment.thesis.appendix import values as thesis_values
+
+STRATEGIES = {None: UNKNOWN, "bluegreen": "blue-green", "halves": "halves", "rolling": "rolling", "canary": "canary"}
+SCENARIOS = {
+    "none": "no release",
+    "successful": "successful",
+    "failing": "failing",
+    "aa": "no release, again",
+    "unchanged": "`up` without change",
+}
+TONES = {Verdict.NO_WORSE: "good", Verdict.WORSE: "bad", Verdict.INCONCLUSIVE: "open"}
+FIGURES = FIGURE_NAMES | {"max_ms": "longest"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A table's cell: lines of text, and how it is to be taken: «good», «bad», «open», or «»."""
+
+    lines: tuple[str, ...]
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. `number_from` is the first column whose cells are figures."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    number_from: int = 3
+
+
+def row(*cells: str | Text) -> tuple[Text, ...]:
+    """A row of a table."""
+    return tuple(cell if isinstance(cell, Text) else Text((cell,)) for cell in cells)
+
+
+def level_name(level: Level) -> str:
+    """A level, with a word where the machine cannot carry it."""
+    return f"{level.name} (saturated)" if level.saturated else level.name
+
+
+def glance(results: Results) -> Table:
+    """What a release costs users: in the thesis, then by each strategy here; a row a kind of release."""
+    strategies = sorted(results.strategies, key=lambda strategy: strategy == "bluegreen")
+    rows = []
+    for level in results.levels:
+        for scenario in RELEASES:
+            cells = [results.cell(level.name, scenario, strategy) for strategy in strategies]
+            if any(cells):
+                texts = [cost(results, cell) for cell in cells]
+                kind = "a successful release" if scenario == "successful" else "a failing release, rolled back"
+                rows.append(row(level_name(level), kind, thesis_cost(level.name, scenario), *texts))
+    names = [STRATEGIES.get(strategy) or str(strategy) for strategy in strategies]
+    return Table(("load", "during", "the thesis", *(f"{name}, here" for name in names)), tuple(rows), number_from=9)
+
+
+def cost(results: Results, cell: Cell | None) -> Text:
+    """Average time against no release, and failed requests."""
+    if cell is None:
+        return Text((UNKNOWN,))
+    baseline = results.baseline(cell.level.name)
+    failed = f"{cell.requests.failures:,} failed"
+    if baseline is None:
+        return Text((f"{milliseconds(cell.mean('average_ms'))} ms", failed), "bad" if cell.requests.failures else "")
+    times = factor(cell.mean("average_ms") / baseline.mean("average_ms"))
+    return Text((f"{times} the time", failed), tone_of(results, cell))
+
+
+def tone_of(results: Results, cell: Cell) -> str:
+    """How a cell as a whole is to be taken; a saturated level is not judged."""
+    if cell.level.saturated:
+        return ""
+    baseline = results.baseline(cell.level.name)
+    verdicts = {cell.against[figure].verdict for figure in JUDGED if figure in cell.against}
+    if cell.requests.value > (baseline.requests.value if baseline else 0) or Verdict.WORSE in verdicts:
+        return "bad"
+    return "good" if verdicts == {Verdict.NO_WORSE} and len(cell.against) == len(JUDGED) else "open"
+
+
+def thesis_cost(level: str, scenario: str) -> Text:
+    """The same of the thesis, from its rows."""
+    if level not in THESIS_LEVELS:
+        return Text(("not measured",))
+    before, after = (fmean(thesis_values(level, each, "average_ms")) for each in ("none", scenario))
+    failed = fmean(thesis_values(level, scenario, "error_percent", corrected=True))
+    return Text((f"{factor(after / before)} the time", f"{failed:.3g} % failed"))
+
+
+def verdicts(results: Results) -> Table:
+    """Is it no worse? A row a figure of each cell."""
+    rows = []
+    for cell in results.cells:
+        for figure in JUDGED:
+            if figure in cell.against:
+                rows.append(verdict_row(cell, figure, cell.against[figure]))
+    headings = ("load", "scenario", "strategy", "figure", "without, ms", "with, ms", "ratio", "90 % interval",
+                "margin", "p (Holm)", "verdict")  # fmt: skip
+    return Table(headings, tuple(rows), number_from=4)
+
+
+def verdict_row(cell: Cell, figure: str, against: Against) -> tuple[Text, ...]:
+    """One figure of one cell."""
+    test = against.inferiority
+    verdict = (
+        Text(("not judged: saturated",)) if cell.level.saturated else Text((against.verdict,), TONES[against.verdict])
+    )
+    return row(
+        *names_of(cell),
+        FIGURES[figure],
+        milliseconds(test.baseline_ms),
+        milliseconds(test.release_ms),
+        factor(test.ratio),
+        between(test.low, test.high),
+        factor(test.margin),
+        probability(against.p),
+        verdict,
+    )
+
+
+def comparisons(results: Results) -> Table:
+    """The same cells by other tests, for comparison with the thesis."""
+    rows = []
+    for cell in results.cells:
+        for figure, against in cell.against.items():
+            tests = against.comparison
+            found = (tests.student, tests.welch, tests.mann_whitney) if tests else (None, None, None)
+            rows.append(row(
+                *names_of(cell), FIGURES[figure], shift(against.shift), probability(against.inferiority.p_same),
+                *(probability(p) for p in found),
+            ))  # fmt: skip
+    headings = ("load", "scenario", "strategy", "figure", "shift, ms (95 %)", "p, the same (TOST)", "p, Student",
+                "p, Welch", "p, Mann-Whitney")  # fmt: skip
+    return Table(headings, tuple(rows), number_from=4)
+
+
+def users(results: Results) -> Table:
+    """What users got: failures with their bounds, times, availability, capacity."""
+    headings = ("load", "scenario", "strategy", "runs", "failed requests", "runs with a failure", "average", "p50",
+                "p99", "p99.9", "max", "average in the release", "p99 in the release", "good", "worst second",
+                "servers")  # fmt: skip
+    return Table(headings, tuple(users_row(cell) for cell in results.cells))
+
+
+def users_row(cell: Cell) -> tuple[Text, ...]:
+    """One cell's users."""
+    summaries = [measured.summary for measured in cell.measured]
+    requests = cell.requests
+    return row(
+        *names_of(cell),
+        str(len(summaries)),
+        Text((failures(requests),), "bad" if requests.failures else "good"),
+        failures(cell.runs),
+        milliseconds(cell.mean("average_ms")),
+        *(milliseconds(cell.percentile_ms(each)) for each in (50, 99, 99.9)),
+        milliseconds(max(summary.max_ms for summary in summaries)),
+        milliseconds(mean_of([summary.release_average_ms for summary in summaries])),
+        milliseconds(mean_of([summary.release_p99_ms for summary in summaries])),
+        percent(fmean(cell.values("availability"))),
+        percent(min(summary.worst_second for summary in summaries)),
+        servers(cell),
+    )
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def servers(cell: Cell) -> str:
+    """The fewest application servers that served, of how many."""
+    known = [m.summary for m in cell.measured if m.summary.capacity_least is not None]
+    if not known:
+        return UNKNOWN
+    least = min(summary.capacity_least or 0 for summary in known)
+    return f"{least} of {max(summary.capacity_start or 0 for summary in known)}"
+
+
+def against_halves(results: Results) -> Table | None:
+    """Ratios to the thesis's way in the same blocks; None where it was not measured."""
+    found = ratios(results)
+    if not found:
+        return None
+    rows = [
+        row(
+            *names_of(ratio.cell),
+            FIGURES[ratio.figure],
+            factor(ratio.ratio.value) if ratio.ratio else UNKNOWN,
+            between(ratio.ratio.low, ratio.ratio.high) if ratio.ratio else UNKNOWN,
+            str(ratio.ratio.count if ratio.ratio else 0),
+            f"{ratio.cell.requests.failures:,} / {ratio.old.requests.failures:,}",
+        )
+        for ratio in found
+    ]
+    headings = ("load", "scenario", "strategy", "figure", "ratio to halves", "95 % interval", "blocks",
+                "failed: here / halves")  # fmt: skip
+    return Table(headings, tuple(rows), number_from=4)
+
+
+def levels(results: Results) -> Table:
+    """The levels and whether the machine carries them."""
+    rows = [
+        row(
+            level.name, str(level.workers), f"{level.rate:g}",
+            Text(("more than it carries: not judged",), "open") if level.saturated else Text(("carried",), "good"),
+        )
+        for level in results.levels
+    ]  # fmt: skip
+    return Table(("level", "users at most", "requests/s", "this machine"), tuple(rows), number_from=1)
+
+
+def runs(results: Results) -> Table:
+    """Every run, in the order in which they were made."""
+    measured = sorted((each for cell in results.cells for each in cell.measured), key=lambda each: each.run.order)
+    headings = ("run", "release", "requests", "failed", "average", "p99", "p99.9", "max", "good", "worst second",
+                "sent twice", "tried again by HAProxy")  # fmt: skip
+    return Table(headings, tuple(run_row(each) for each in measured), number_from=2)
+
+
+def run_row(measured: Measured) -> tuple[Text, ...]:
+    """One run."""
+    run, summary = measured.run, measured.summary
+    release = f"{run.release.version} {run.release.verdict}, {run.release.seconds:.0f} s" if run.release else UNKNOWN
+    return row(
+        run.id,
+        release,
+        f"{summary.requests:,}",
+        Text((f"{summary.failed:,}",), "bad" if summary.failed else ""),
+        *(milliseconds(value) for value in (summary.average_ms, summary.p99_ms, summary.p999_ms, summary.max_ms)),
+        percent(summary.availability),
+        percent(summary.worst_second),
+        *(UNKNOWN if count is None else str(count) for count in (run.duplicates, run.proxy_retries)),
+    )
+
+
+def names_of(cell: Cell) -> tuple[str, str, str]:
+    """A cell's level, scenario and strategy."""
+    return level_name(cell.level), SCENARIOS[cell.scenario], STRATEGIES.get(cell.strategy) or str(cell.strategy)

@@ -1,0 +1,149 @@
+"""Runs become cells, cells verdicts, verdicts one answer: what is said of experiments whose truth is known."""
+
+import pytest
+
+from scripts.experiment.answer import Noticed, answer, answers
+from scripts.experiment.cells import judged, ratios, read_results
+from scripts.experiment.errors import FolderError
+from scripts.experiment.folder import write_json
+from scripts.experiment.records import read_run
+from scripts.experiment.reduce import summary_of
+from scripts.experiment.statistics.inferiority import Verdict
+from tests.unit.experiment.simulated import Simulation, write_experiment
+
+BRIEF = {"levels": ("low", "medium"), "seconds": 10, "noise": 0.02}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Five blocks in which `halves` doubles times and fails requests, and `bluegreen` does neither."""
+    folder = write_experiment(tmp_path_factory.mktemp("cells") / "one", Simulation(**BRIEF))
+    return read_results(folder)
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    def make(**changes):
+        return read_results(write_experiment(tmp_path / "one", Simulation(**{**BRIEF, **changes})))
+
+    return make
+
+
+def test_every_run_is_in_the_cell_it_was_planned_for_in_the_order_of_blocks(results):
+    assert len(results.cells) == 2 * 5
+    for cell in results.cells:
+        assert [measured.run.block for measured in cell.measured] == [1, 2, 3, 4, 5]
+        assert {(m.run.level, m.run.scenario, m.run.strategy) for m in cell.measured} == {
+            (cell.level.name, cell.scenario, cell.strategy)
+        }
+    assert [cell.scenario for cell in results.cells[:2]] == ["none", "successful"]
+
+
+def test_a_strategy_that_costs_nothing_is_no_worse_and_users_did_not_notice(results):
+    for cell in results.cells:
+        if cell.strategy == "bluegreen":
+            assert {against.verdict for against in cell.against.values()} == {Verdict.NO_WORSE}
+    found = answer(results, "bluegreen")
+    assert found.noticed is Noticed.NO
+    assert (found.requests.failures, found.releases.failures, found.releases.tries) == (0, 0, 20)
+    assert found.releases.upper == pytest.approx(1 - 0.05 ** (1 / 20))
+
+
+def test_a_strategy_that_fails_requests_and_doubles_times_was_noticed(results):
+    found = answer(results, "halves")
+    assert found.noticed is Noticed.YES
+    assert found.requests.failures > 0
+    assert any("requests failed" in reason for reason in found.reasons)
+    assert any("medium" in reason and "times as long" in reason for reason in found.reasons)
+
+
+def test_failures_alone_are_noticed(simulated):
+    found = answer(simulated(slower={}, failing={"bluegreen": 0.02}, strategies=("bluegreen",)), "bluegreen")
+    assert found.noticed is Noticed.YES
+    assert all("requests failed" in reason for reason in found.reasons)
+
+
+def test_two_runs_that_vary_cannot_tell(simulated):
+    found = answer(simulated(runs=2, noise=0.4, slower={}, strategies=("bluegreen",)), "bluegreen")
+    assert found.noticed is Noticed.UNKNOWN
+    assert "2 runs cannot show whether" in found.reasons[0]
+
+
+def test_a_single_run_cannot_tell_and_says_so(simulated):
+    found = answer(simulated(runs=1, levels=("low",), strategies=("bluegreen",)), "bluegreen")
+    assert found.noticed is Noticed.UNKNOWN
+    assert found.reasons[0].startswith("low, successful release: 1 run cannot show")
+
+
+def test_a_level_above_the_knee_is_shown_and_has_no_say(simulated):
+    found = simulated(knee=150, failing={"bluegreen": 0.0}, slower={"bluegreen": 1.0, "halves": 3.0})
+    cell = found.cell("medium", "successful", "halves")
+    assert cell.level.saturated
+    assert {against.p for against in cell.against.values()} == {None}
+    assert {against.verdict for against in cell.against.values()} <= {Verdict.WORSE, Verdict.INCONCLUSIVE}
+    assert answer(found, "bluegreen").releases.tries == 10  # those of the low level only
+    assert not any("medium" in reason for each in answers(found) for reason in each.reasons)
+
+
+def test_with_every_level_saturated_nothing_is_claimed(simulated):
+    found = simulated(knee=10)
+    assert {each.noticed for each in answers(found)} == {Noticed.UNKNOWN}
+    assert answers(found)[0].reasons == ("every level is above what this machine carries",)
+
+
+def test_p_values_are_corrected_over_the_cells_of_one_strategy(results):
+    ours = [cell for cell in results.cells if cell.strategy == "bluegreen"]
+    raw = sorted(cell.against["p99_ms"].inferiority.p_no_worse for cell in ours)
+    corrected = sorted(cell.against["p99_ms"].p for cell in ours)
+    assert corrected[0] == pytest.approx(min(1.0, 4 * raw[0]))
+    assert corrected[-1] >= raw[-1]
+
+
+def test_ratios_to_halves_are_by_blocks(results):
+    found = {(ratio.cell.level.name, ratio.cell.scenario, ratio.figure): ratio for ratio in ratios(results)}
+    assert len(found) == 2 * 2 * 3
+    ratio = found["medium", "successful", "average_ms"]
+    # A release takes 60 % of a run; halves takes 1.9 times as long in it, bluegreen 1.02 times.
+    assert ratio.ratio.count == 5
+    assert ratio.ratio.value < 0.85
+    assert ratio.old.strategy == "halves"
+
+
+def test_a_block_without_its_counterpart_is_not_paired(results):
+    kept = [cell for cell in results.cells if cell.level.name == "low"]
+    halves = next(cell for cell in kept if cell.strategy == "halves" and cell.scenario == "successful")
+    shorter = type(halves)(halves.level, halves.scenario, halves.strategy, halves.measured[1:])
+    changed = [shorter if cell is halves else cell for cell in kept]
+    found = ratios(type(results)(results.experiment, judged(changed), ()))
+    assert {ratio.ratio.count for ratio in found if ratio.cell.scenario == "successful"} == {4}
+
+
+def test_unfinished_runs_are_named_and_not_counted(tmp_path):
+    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
+    names = sorted(path.name for path in (folder / "runs").iterdir())
+    document = folder / "runs" / names[0] / "run.json"
+    document.write_text(document.read_text().replace('"finished"', '"interrupted"'), "utf-8")
+    (folder / "runs" / names[1] / "run.json").unlink()
+    results = read_results(folder)
+    assert sorted(results.missing) == names[:2]
+    assert sum(len(cell.measured) for cell in results.cells) == 8
+
+
+def test_an_experiment_without_a_finished_run_is_one_sentence(tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    write_json(folder / "experiment.json", {"created": 1.0, "levels": [], "runs": []})
+    with pytest.raises(FolderError, match="experiment one has no finished run yet") as found:
+        read_results(folder)
+    assert found.value.hint == "`evenkeel experiment --resume one`"
+
+
+def test_a_release_that_ended_otherwise_is_found(tmp_path):
+    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=1, seconds=10))
+    place = folder / "runs" / "002-low-successful-bluegreen-1"
+    text = (place / "run.json").read_text().replace('"succeeded"', '"held"')
+    (place / "run.json").write_text(text, "utf-8")
+    cell = read_results(folder).cell("low", "successful", "bluegreen")
+    assert [measured.run.release.verdict for measured in cell.unexpected] == ["held"]
+    assert summary_of(place).requests == 200
+    assert read_run(place).release.previous == "1.0.0"

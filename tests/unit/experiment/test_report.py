@@ -1,0 +1,152 @@
+"""The report says on one page, by itself, what a folder holds; and says so the same way twice."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from scripts.experiment import report_words as words
+from scripts.experiment.report import make
+from scripts.experiment.statistics.bounds import rate
+from tests.unit.experiment.simulated import Simulation, write_experiment
+
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """What is on a page: text, sources of images, and tags that were not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.texts, self.open, self.wrong, self.links, self.images = [], [], [], [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.links += [values[name] for name in ("src", "href") if name in values]
+        self.images += tag == "img" and bool(values.get("alt"))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    plan = Simulation(levels=("low", "medium"), seconds=10, runs=4, knee=150, noise=0.02)
+    folder = write_experiment(tmp_path_factory.mktemp("report") / "a <b> & c", plan)
+    make(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return Page((folder / "report.html").read_text("utf-8"))
+
+
+def test_the_first_thing_on_the_page_is_the_answer(page):
+    text = page.text
+    at = [
+        text.index(each)
+        for each in ("Did users notice the releases?", "Blue-green (Evenkeel) No", "What a release costs")
+    ]
+    assert at == sorted(at)
+    assert "Halves (the thesis's way) Yes" in text
+    assert "0 of 1,600 (at most 0.19 %) requests failed" in text
+    assert "0 of 8 (at most 31.2 %) releases had a failed request" in text
+
+
+def test_the_page_is_whole_and_needs_nothing_else(page):
+    assert page.wrong == page.open == []
+    assert page.links
+    assert all(link.startswith("data:image/svg+xml;base64,") for link in page.links)
+    assert page.images == len(page.links)  # each says in words what it shows
+
+
+def test_text_from_outside_is_text_on_the_page(folder):
+    assert "a &lt;b&gt; &amp; c" in (folder / "report.html").read_text("utf-8")
+
+
+def test_a_saturated_level_is_marked_wherever_it_is_shown(folder):
+    for name in ("report.html", "report.md"):
+        text = (folder / name).read_text("utf-8")
+        assert "medium (saturated)" in text
+        assert "not judged: saturated" in text
+        assert "more than it carries: not judged" in text
+
+
+def test_the_machine_the_knee_and_the_seed_are_named(page):
+    for words_on_page in ("AMD EPYC 7B13, 2 cores", "16,012 MB", "150 requests/s", "order by seed 6", "1,000 rows"):
+        assert words_on_page in page.text
+
+
+def test_the_thesis_is_beside_ours_with_its_misprints_put_right(page):
+    for number in ("4.1", "4.2", "4.3", "4.4", "4.5"):
+        assert f"Figure {number}:" in page.text
+    assert "1.44 \N{MULTIPLICATION SIGN} the time 0.00793 % failed" in page.text  # low, successful: 271 ms by 188 ms
+    assert "0.00746 % failed" in page.text  # and not the 0.025 % that Table 4.1 prints
+
+
+def test_the_markdown_has_the_same_tables_and_every_picture_it_names(folder):
+    text = (folder / "report.md").read_text("utf-8")
+    named = re.findall(r"\]\((pictures/[^)]+)\)", text)
+    assert {path.name for path in (folder / "pictures").iterdir()} == {name.removeprefix("pictures/") for name in named}
+    assert "**Blue-green (Evenkeel): No.**" in text
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) >= 7
+    for table in tables:
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
+
+
+def test_made_again_from_the_same_runs_it_is_the_same(folder):
+    before = {path: path.read_bytes() for path in [folder / "report.html", folder / "report.md"]}
+    make(folder)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_one_run_of_one_cell_is_a_report_too(tmp_path):
+    plan = Simulation(levels=("low",), scenarios=("none",), runs=1, seconds=10, knee=None)
+    page = Page(make(write_experiment(tmp_path / "one", plan)).read_text("utf-8"))
+    assert page.wrong == page.open == []
+    assert "No run with a release has been measured." in page.text
+    assert "There are too few runs to compare" in page.text
+    assert "not looked for" in page.text
+
+
+def test_what_went_wrong_with_runs_is_on_the_page(tmp_path):
+    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
+    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
+    text = (
+        place.read_text().replace('"succeeded"', '"held"').replace('"notes": []', '"notes": ["the generator was late"]')
+    )
+    place.write_text(text, "utf-8")
+    (folder / "runs" / "010-low-failing-halves-2" / "run.json").unlink()
+    page = Page(make(folder).read_text("utf-8"))
+    assert "1 runs are planned and not measured: 010-low-failing-halves-2" in page.text
+    assert "the release ended otherwise than its scenario has it: held" in page.text
+    assert "002-low-successful-bluegreen-1: the generator was late" in page.text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0, "0 %"), (1, "100 %"), (0.99996, "99.996 %"), (0.9999999, "99.999 %"), (0.5, "50.0 %"), (0.05, "5.0 %"),
+     (0.00012, "0.012 %"), (0.0000499, "0.0050 %")],
+)  # fmt: skip
+def test_percent_never_rounds_a_failure_away(value, said):
+    assert words.percent(value) == said
+
+
+def test_figures_in_words():
+    assert [words.milliseconds(value) for value in (None, 1.234, 45.25, 1240.4)] == ["-", "1.23", "45.2", "1,240"]
+    assert words.failures(rate(0, 60000)) == "0 of 60,000 (at most 0.0050 %)"
+    assert words.probability(0.00001) == "< 0.0001"
+    assert words.between(None, None) == "too few runs"
