@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from scripts.cli import backfill, follow, releases, tables, undo
+from scripts.cli import backfill, experiment, follow, releases, tables, undo
 from scripts.cli import watch as watching
 from scripts.cli.facts import Report, ask_host, gather
 from scripts.cli.judgement import SERVICES, judge
@@ -162,6 +162,7 @@ follow.register(app)
 undo.register(app)
 tables.register(app)
 backfill.register(app)
+experiment.register(app)
 
 
 # --- parts --------------------------------------------------------------------------------------------------------

@@ -12,9 +12,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Self
 
+from scripts.experiment import deployer
+from scripts.experiment.deployer import pack
 from scripts.inventory import Inventory
 from scripts.release.journal import Journal
-from tests.system.running import ROOT, STACK, pulumi
+from tests.system.running import ROOT, STACK
 
 PULUMI = str(ROOT / ".venv/bin/pulumi")
 PATIENCE_SECONDS = 1800.0  # a paced copy of many rows takes long
@@ -105,15 +107,7 @@ def of_session(leader: int) -> list[int]:
 
 def configure(stack: str = STACK, **values: str) -> None:
     """Set values of the stack's config; an empty text removes one."""
-    for key, value in values.items():
-        done = pulumi("config", "set", key, value, stack=stack) if value else pulumi("config", "rm", key, stack=stack)
-        assert done.returncode == 0, done.stderr
-
-
-def pack(version: str) -> None:
-    """Have a version's artifact on disk."""
-    command = [str(ROOT / ".venv/bin/python"), "-m", "scripts.artifact", "ensure", version]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    deployer.configure(stack, **values)
 
 
 def release(version: str, stack: str = STACK, during: Callable[[Deployment], None] | None = None) -> Ended:

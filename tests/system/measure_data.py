@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from scripts.experiment.writes import Where, WriteTest
 from scripts.inventory import Role, load
-from tests.system.checker import Where, WriteTest
 from tests.system.deployer import Deployment, Ended, again, configure, journal, pack, release
 from tests.system.running import STACK, RunningStack
 from tests.system.test_data_release import BROKEN, FIRST, SECOND, back_to_first, evenkeel, first_place, places
@@ -135,7 +135,7 @@ def case(
     """Have clients write while the block runs; print what came of it. `tables` None: both that live afterwards."""
     told: dict[str, Any] = {"block": block, "case": name}
     first, empty = tables[0] if tables else live_place(stack), rows != FOLLOWED
-    with WriteTest(stack, rate=RATE, rows=rows, seconds=7200, first=first, empty=empty) as test:
+    with WriteTest(stack.inventory, rate=RATE, rows=rows, seconds=7200, first=first, empty=empty) as test:
         yield told
     verdict = test.verdict(tables or list(places(stack)))
     told |= {"passed": verdict.passed, "verdict": verdict.summary(), "clients": test.summary}

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from scripts.experiment.writes import Where, WriteTest
 from scripts.inventory import Role
-from tests.system.checker import Where, WriteTest
 from tests.system.deployer import Deployment, again, configure, journal, release
 from tests.system.running import ROOT, RunningStack, wait_for
 
@@ -80,7 +80,7 @@ def first_place(stack: RunningStack) -> Where:
 
 def write_test(stack: RunningStack) -> WriteTest:
     """Clients that write until the block is over."""
-    return WriteTest(stack, rate=RATE, rows=ROWS, seconds=3600, first=first_place(stack))
+    return WriteTest(stack.inventory, rate=RATE, rows=ROWS, seconds=3600, first=first_place(stack))
 
 
 def hold(test: WriteTest, tables: list[Where]) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.experiment.load.attack import Load, LoadTest
 from scripts.inventory import Role
 from tests.system.deployer import Deployment, again, configure, journal, pack, release
-from tests.system.load import LoadTest
 from tests.system.running import RunningStack, make, pulumi
 
 pytestmark = pytest.mark.system
@@ -76,7 +76,7 @@ def assert_one_version(stack: RunningStack, version: str) -> None:
 
 
 def test_a_good_version_takes_over_and_no_request_fails(stack: RunningStack) -> None:
-    with LoadTest(stack, rate=RATE) as test:
+    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
         ended = release("2.0.0")
     assert ended.status == 0, ended.said[-3000:]
     assert test.report.failed == 0, test.report.reasons()
@@ -117,7 +117,7 @@ def test_a_preview_of_a_release_lists_its_stages_in_order_and_touches_nothing(st
 @pytest.mark.parametrize("version", BROKEN if THOROUGH else ["9.2.0"])
 def test_a_broken_version_reaches_no_user(stack: RunningStack, version: str) -> None:
     stage, reason = BROKEN[version]
-    with LoadTest(stack, rate=RATE) as test:
+    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
         ended = release(version)
     assert ended.status != 0
     assert f"{stage}: " in ended.last_words
@@ -137,7 +137,7 @@ def test_after_a_failed_release_the_old_version_set_again_is_no_change(stack: Ru
 
 def test_a_canary_finds_errors_that_smoke_checks_miss(stack: RunningStack) -> None:
     configure(strategy="canary", canaryBakeSeconds="20", canaryMinRequests="50")
-    with LoadTest(stack, rate=60) as test:
+    with LoadTest(stack.inventory, Load(rate=60)) as test:
         ended = release("9.4.0")
     configure(strategy="", canaryBakeSeconds="", canaryMinRequests="")
     assert ended.status != 0
@@ -185,7 +185,7 @@ def test_an_abort_is_obeyed_at_once(stack: RunningStack, stage: str) -> None:
         deployment.wait_for_stage(stage)
         journal(stack.inventory).signal("abort", "tester@here", "changed my mind")
 
-    with LoadTest(stack, rate=RATE) as test:
+    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
         ended = release("2.0.0", during=abort)
     assert ended.status != 0
     assert "aborted by tester@here: changed my mind" in ended.last_words
@@ -201,7 +201,7 @@ def test_a_deployer_killed_at_a_stage_leaves_a_service_that_the_next_update_make
     wanted = "2.0.0" if before == "3.0.0" else "3.0.0"
     pack(wanted)
     configure(version="9.2.0" if stage == "rollback" else wanted)
-    with LoadTest(stack, rate=RATE) as test:
+    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
         with Deployment() as deployment:
             deployment.wait_for_stage(stage)
             deployment.kill()
@@ -217,7 +217,7 @@ def test_a_deployer_that_never_comes_back_leaves_users_where_they_were(stack: Ru
     (before,) = serving(stack)
     wanted = "2.0.0" if before == "3.0.0" else "3.0.0"
     configure(version=wanted)
-    with LoadTest(stack, rate=RATE) as test:
+    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
         with Deployment() as deployment:
             deployment.wait_for_stage("install-2")  # half of the users have been moved
             deployment.kill()
@@ -233,7 +233,7 @@ def test_a_deployer_that_never_comes_back_leaves_users_where_they_were(stack: Ru
 def test_a_version_that_crashes_after_a_minute_is_found_while_it_is_watched(stack: RunningStack) -> None:
     (before,) = serving(stack)
     configure(bakeSeconds="90")
-    with LoadTest(stack, rate=RATE) as test:
+    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
         ended = release("9.6.0")
     configure(bakeSeconds="")
     assert ended.status != 0

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripts.experiment.load.attack import Load, LoadTest
+from scripts.experiment.load.figures import Report
 from scripts.inventory import Role
 from tests.system.deployer import Deployment, Ended, again, configure, journal, release
-from tests.system.load import LoadTest, Report
 from tests.system.running import RunningStack, wait_for
 from tests.system.test_release import assert_one_version, routing, serving
 
@@ -56,7 +57,7 @@ def during(stack: RunningStack, stage: str, act: Callable[[], None], rate: int =
         deployment.wait_for_stage(stage)
         act()
 
-    with LoadTest(stack, rate=rate) as test:
+    with LoadTest(stack.inventory, Load(rate=rate)) as test:
         ended = release(NEW, during=meanwhile)
     report = test.report
     print(f"\n{stage}: {report.requests} requests, {report.failed} failed {report.reasons()}, {ended.last_words}")

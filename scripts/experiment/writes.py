@@ -1,6 +1,6 @@
 """Writes on a running stack, every one of them followed up: what was lost, resurrected or invented.
 
-    with WriteTest(stack, rate=100, rows=100_000) as test:
+    with WriteTest(inventory, rate=100, rows=100_000) as test:
         ...  # what is to happen while clients write
     verdict = test.verdict()           # the tables as they are now, and what the service lists
     assert verdict.passed, verdict.summary()
@@ -28,9 +28,8 @@ from typing import Any, Self
 from scripts.checker.__main__ import judge_files
 from scripts.checker.client import COLUMNS
 from scripts.checker.verdict import Verdict
-from scripts.inventory import Role
+from scripts.inventory import ROOT, Inventory, Role
 from scripts.ssh import Result, Session
-from tests.system.running import ROOT, RunningStack
 
 CLIENT = ROOT / "scripts/checker/client.py"
 PACKAGES = ("checker", "database")
@@ -67,7 +66,7 @@ class WriteTest:
 
     def __init__(
         self,
-        stack: RunningStack,
+        inventory: Inventory,
         *,
         rate: int = 100,
         rows: int = 1_000,
@@ -78,12 +77,12 @@ class WriteTest:
         keyspace: str = "evenkeel",
         datacenter: str = "dc1",
     ) -> None:
-        self.stack, self.rate, self.rows, self.seconds, self.writers = stack, rate, rows, seconds, writers
+        self.inventory, self.rate, self.rows, self.seconds, self.writers = inventory, rate, rows, seconds, writers
         self.first, self.empty = first or Where("item"), empty
         self.keyspace, self.datacenter = keyspace, datacenter
-        self.run = f"c{secrets.token_hex(4)}"
+        self.name = f"c{secrets.token_hex(4)}"
         self.folder = Path(tempfile.mkdtemp(prefix="evenkeel-checker-"))
-        self._place = f"/tmp/evenkeel-checker-{self.run}"  # noqa: S108 - on hosts; made by us, 0700
+        self._place = f"/tmp/evenkeel-checker-{self.name}"  # noqa: S108 - on hosts; made by us, 0700
         self._pool = ThreadPoolExecutor(1)
         self._running: Future[Result] | None = None
 
@@ -126,7 +125,7 @@ class WriteTest:
             if self._running is not None and not self._running.done():
                 self._on_runner('kill -KILL "$(cat pid)"', check=False)
             for name in HOSTS:
-                self.stack.on(name, ["rm", "-rf", self._place], check=False)
+                self._ask(name, ["rm", "-rf", self._place], check=False)
         finally:
             self._pool.shutdown(wait=True)
 
@@ -141,17 +140,17 @@ class WriteTest:
                 session.run(["mkdir", "-m", "700", self._place])
                 if name == "control":
                     session.run(["mkdir", "-p", *(f"{self._place}/scripts/{package}" for package in PACKAGES)])
-                for path, content in files[name].items():
-                    session.put(content, f"{self._place}/{path}")
+                for place, content in files[name].items():
+                    session.put(content, f"{self._place}/{place}")
 
     def _prepare(self) -> dict[str, Any]:
-        inputs = {"run": self.run, "rows": self.rows, "table": self.first.document(), "empty": self.empty}
+        inputs = {"run": self.name, "rows": self.rows, "table": self.first.document(), "empty": self.empty}
         prepared: dict[str, Any] = json.loads(self._on_control("prepare", inputs, PREPARE_SECONDS))
         return prepared
 
     def _start(self) -> None:
         plan = {
-            "service": self.stack.inventory.service, "run": self.run, "rate": self.rate, "seconds": self.seconds,
+            "service": self.inventory.service, "run": self.name, "rate": self.rate, "seconds": self.seconds,
             "writers": self.writers, "prepared": self._prepared, "log": "history.jsonl",
         }  # fmt: skip
         line = "echo $$ > pid; exec python3 client.py run"
@@ -166,11 +165,13 @@ class WriteTest:
 
     def _stop(self) -> bool:
         """Have the clients end, and fetch their history; whether they had ended by themselves before."""
-        assert self._running is not None
-        ended_before = self._running.done()
+        running = self._running
+        if running is None:
+            raise WriteTestError("the clients were not begun")
+        ended_before = running.done()
         if not ended_before:
             self._on_runner('kill -INT "$(cat pid)"', check=False)
-        self.summary = json.loads(self._running.result(120).stdout)
+        self.summary = json.loads(running.result(120).stdout)
         history = self._on_runner("cat history.jsonl", timeout=READ_SECONDS).stdout
         (self.folder / "history.jsonl").write_text(history, "utf-8")
         return ended_before
@@ -180,7 +181,7 @@ class WriteTest:
         return self._keep(where.table, rows)
 
     def _read_service(self) -> Path:
-        plan = {"service": self.stack.inventory.service, "out": "state.jsonl"}
+        plan = {"service": self.inventory.service, "out": "state.jsonl"}
         self._on_runner("python3 client.py read", json.dumps(plan), READ_SECONDS)
         return self._keep("service", self._on_runner("cat state.jsonl", timeout=READ_SECONDS).stdout)
 
@@ -190,9 +191,9 @@ class WriteTest:
         return path
 
     def _on_control(self, verb: str, inputs: dict[str, Any], seconds: float) -> str:
-        app = self.stack.of(Role.APP_SERVER)[0].name
-        password = self.stack.on(app, "cat /etc/evenkeel/app-blue.password").stdout.strip()
-        points = [host.address for host in self.stack.of(Role.DATABASE)]
+        app = self.inventory.with_role(Role.APP_SERVER)[0].name
+        password = self._ask(app, "cat /etc/evenkeel/app-blue.password").stdout.strip()
+        points = [host.address for host in self.inventory.with_role(Role.DATABASE)]
         document = {
             "ring": {"contact_points": points, "datacenter": self.datacenter, "admin_password": "not used"},
             "login": {"role": "app", "password": password}, "keyspace": self.keyspace, **inputs,
@@ -209,5 +210,9 @@ class WriteTest:
         with self._session(name) as session:
             return session.run(command, stdin, timeout=timeout, check=check)
 
+    def _ask(self, name: str, command: str | list[str], check: bool = True) -> Result:
+        with self._session(name) as session:
+            return session.run(command, check=check)
+
     def _session(self, name: str) -> Session:
-        return Session(self.stack.inventory.login(self.stack.host(name)), 20)
+        return Session(self.inventory.login(self.inventory.host(name)), 20)

@@ -1,0 +1,113 @@
+"""How many requests a second this machine carries: the knee.
+
+A step is some seconds of load at one rate. It is carried where p99 (from when requests were due) is under 300 ms, less
+than 0.1 % of the requests fail, and at least 99 % of those that were due were sent and answered. The knee is the
+highest rate carried: rates grow by half until one is not carried twice in a row, then the gap is halved until it is a
+tenth. With many users' requests a machine gives way suddenly, so this finds the same knee again within about a tenth.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scripts.experiment.load.attack import Load, LoadTest
+from scripts.experiment.plan import Settings
+from scripts.inventory import Inventory
+
+P99_MS = 300.0
+ERROR_RATIO = 0.001
+ACHIEVED = 0.99
+FIRST, LEAST, MOST = 50, 5, 3000
+GROWTH, NEAR = 1.5, 1.1
+TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a rate came to. `achieved` is requests answered a second, `error_ratio` of those sent."""
+
+    rate: int
+    p99_ms: float
+    error_ratio: float
+    achieved: float
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the machine carries this rate."""
+        return self.p99_ms < P99_MS and self.error_ratio < ERROR_RATIO and self.achieved >= ACHIEVED * self.rate
+
+
+def find_knee(probe: Callable[[int], Step], first: int = FIRST) -> tuple[int, list[Step]]:
+    """The highest rate that is carried (0: not even LEAST), and all steps. `probe` makes the load of a rate."""
+    steps: list[Step] = []
+
+    def carried(rate: int) -> bool:
+        """Whether a rate is carried; a bad step is tried once more, for a busy second of others proves nothing."""
+        for _ in range(2):
+            steps.append(probe(rate))
+            if steps[-1].is_carried:
+                return True
+        return False
+
+    good, bad = 0, 0
+    rate = first
+    while not bad and rate <= MOST:
+        if carried(rate):
+            good, rate = rate, rounded(rate * GROWTH)
+        else:
+            bad = rate
+    while not good and bad > LEAST:
+        rate = max(LEAST, bad // 2)
+        good, bad = (rate, bad) if carried(rate) else (0, rate)
+    while good and bad and bad > good * NEAR and (middle := rounded((good + bad) / 2)) not in (good, bad):
+        good, bad = (middle, bad) if carried(middle) else (good, middle)
+    return good, steps
+
+
+def rounded(rate: float) -> int:
+    """A rate that people can read: whole, above 100 in tens."""
+    return 10 * round(rate / 10) if rate > 100 else round(rate)
+
+
+def probe_with(inventory: Inventory, settings: Settings, say: Callable[[str], None]) -> Callable[[int], Step]:
+    """What makes a step on a stack."""
+
+    def probe(rate: int) -> Step:
+        seconds = settings.knee_seconds
+        load = Load(
+            rate=rate,
+            keepalive=settings.keepalive,
+            seconds=seconds,
+            longest=seconds + 20,
+            warmup=3,
+            timeout=TIMEOUT_SECONDS,
+            requests=settings.requests,
+        )
+        with LoadTest(inventory, load) as test:
+            time.sleep(seconds)
+            ended = time.time()
+        report = test.report
+        lasted = max(ended - test.summary["scheduled_ns"] / 1e9, 0.001)
+        answered = report.requests - report.missing
+        failed = report.failed / report.requests if report.requests else 1.0
+        p99 = report.whole().p99
+        step = Step(rate, TIMEOUT_SECONDS * 1000.0 if math.isnan(p99) else p99, failed, min(answered / lasted, rate))
+        say(f"knee: {rate} requests/s: {describe(step)}")
+        return step
+
+    return probe
+
+
+def describe(step: Step) -> str:
+    """A step in words."""
+    word = "carried" if step.is_carried else "not carried"
+    return f"p99 {step.p99_ms:.0f} ms, {step.error_ratio:.2%} failed, {step.achieved:.0f} answered/s: {word}"
+
+
+def as_document(rate: int, steps: list[Step]) -> dict[str, Any]:
+    """As experiment.json keeps it."""
+    return {"rate": rate, "steps": [asdict(step) for step in steps]}

@@ -1,0 +1,224 @@
+"""One run: load, and under it what its scenario asks for; then what came of it, in the run's folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scripts.experiment.capacity import CapacityWatch
+from scripts.experiment.deployer import Deployed, Deployer, release_document
+from scripts.experiment.folder import Folder, write_json
+from scripts.experiment.load.attack import Load, LoadError, LoadTest
+from scripts.experiment.load.retries import find_retries
+from scripts.experiment.plan import LONGEST_RELEASE, RELEASES, TAIL_SECONDS, Level, Run, Settings, next_version
+from scripts.experiment.writes import Where, WriteTest
+from scripts.inventory import Inventory
+
+TIMEOUT_SECONDS = 30
+LAG_MS = 50.0  # a generator that is later than this at an unsaturated level was short of processor itself
+EXPECTED = {"successful": "succeeded", "failing": "rolled-back"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every run is made with. `say` tells a person what goes on."""
+
+    inventory: Inventory
+    settings: Settings
+    deployer: Deployer
+    folder: Folder
+    say: Callable[[str], None]
+
+
+@dataclass
+class Measured:
+    """What is known of a run when its load is over."""
+
+    test: LoadTest
+    watch: CapacityWatch
+    began: float
+    ended: float
+    deployed: Deployed | None = None
+    version: str | None = None
+    known: str | None = None  # the newest release before the run
+    writes: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def perform(bench: Bench, run: Run, level: Level) -> dict[str, Any]:
+    """Make a run and keep it; what its run.json says.
+
+    Raises LoadError, SshError and the like where the run could not be made (run.json then says «failed», and why) and
+    KeyboardInterrupt («interrupted»).
+    """
+    place = bench.folder.begin_run(run.id)
+    started = time.time()
+    document = {**asdict(run), "started": started, **load_document(bench.settings, level)}
+    write_json(place / "run.json", document | {"outcome": "interrupted", "notes": ["it was not finished"]})
+    try:
+        measured = measure(bench, run, level)
+        document |= as_document(bench, run, level, measured)
+    except BaseException as error:
+        outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        why = str(error) or type(error).__name__
+        write_json(place / "run.json", document | {"outcome": outcome, "notes": [why]})
+        raise
+    (place / "requests.csv.gz").write_bytes(measured.test.table)
+    write_json(place / "failures.json", measured.test.summary["failures"])
+    if measured.deployed is not None:
+        (place / "pulumi.log").write_text(measured.deployed.said, "utf-8")
+    write_json(place / "run.json", document)
+    return document
+
+
+def load_document(settings: Settings, level: Level) -> dict[str, Any]:
+    """What run.json says of the load before there was any."""
+    return {
+        "rate": level.rate,
+        "workers": level.workers,
+        "saturated": level.saturated,
+        "seconds": settings.seconds,
+        "warmup_seconds": settings.warmup,
+        "keepalive": settings.keepalive,
+        "release": None,
+        "duplicates": None,
+        "proxy_retries": None,
+        "capacity": [],
+    }
+
+
+def measure(bench: Bench, run: Run, level: Level) -> Measured:
+    """Load, and the release under it."""
+    settings = bench.settings
+    version = prepare(bench, run)
+    known = bench.deployer.newest().get("id")
+    longest = settings.seconds + (LONGEST_RELEASE if run.scenario in (*RELEASES, "unchanged") else 30)
+    load = Load(
+        rate=level.rate,
+        workers=level.workers,
+        keepalive=settings.keepalive,
+        seconds=settings.seconds + 30,
+        longest=longest,
+        warmup=settings.warmup,
+        timeout=TIMEOUT_SECONDS,
+        requests=settings.requests,
+    )
+    writes = write_test(bench, longest) if settings.check else None
+    with ExitStack() as stack:
+        if writes is not None:
+            stack.callback(writes.close)
+        found = under_load(bench, run, level, load, writes)
+        found.version, found.known = version, known
+        if writes is not None:
+            found.writes = judge_writes(bench, writes)
+    return found
+
+
+def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTest | None) -> Measured:
+    """Do under load what the scenario is named after, and wait until the run's time is over."""
+    settings = bench.settings
+    with ExitStack() as stack:
+        watch = stack.enter_context(CapacityWatch(bench.inventory, load.bound + settings.warmup + 300))
+        if writes is not None:
+            stack.enter_context(writes)
+        test = stack.enter_context(LoadTest(bench.inventory, load))
+        bench.say(f"{run.id}: load of {level.rate} requests/s")
+        found = Measured(test, watch, time.time(), 0.0)
+        found.deployed = act(bench, run, found.began)
+        wait_until(max(found.began + settings.seconds, found.deployed.ended + TAIL_SECONDS if found.deployed else 0))
+        found.ended = time.time()
+        if test.is_over:
+            raise LoadError(f"the load of {load.bound:g} s ended before the release did")
+    return found
+
+
+def prepare(bench: Bench, run: Run) -> str | None:
+    """Have the config ask for what the run is to release; its version, None where it releases nothing."""
+    if run.scenario not in RELEASES:
+        return None
+    deployer, settings = bench.deployer, bench.settings
+    if run.scenario == "failing":
+        version = str(settings.failing)  # there is one: check_settings has seen to it
+    else:
+        version = next_version(settings.versions, str(deployer.live()["version"]))
+    deployer.pack(version)
+    deployer.configure(version=version, strategy=str(run.strategy))
+    return version
+
+
+def act(bench: Bench, run: Run, began: float) -> Deployed | None:
+    """Do what the scenario is named after, under load."""
+    if run.scenario not in (*RELEASES, "unchanged"):
+        return None
+    wait_until(began + bench.settings.lead)
+    bench.say(f"{run.id}: pulumi up")
+    deployed = bench.deployer.up()
+    if run.scenario == "failing":
+        bench.deployer.configure(version=str(bench.deployer.live()["version"]))
+    return deployed
+
+
+def wait_until(moment: float) -> None:
+    """Sleep until a time."""
+    time.sleep(max(0.0, moment - time.time()))
+
+
+def write_test(bench: Bench, longest: float) -> WriteTest:
+    """Clients whose every write is followed up, on the table that is live."""
+    tables = bench.deployer.live().get("tables") or {}
+    return WriteTest(
+        bench.inventory,
+        rate=bench.settings.check,
+        seconds=int(longest + bench.settings.warmup + 300),
+        first=Where(str(tables.get("item", "item"))),
+    )
+
+
+def judge_writes(bench: Bench, writes: WriteTest) -> dict[str, Any]:
+    """What the checker says of its clients' writes."""
+    bench.say("following up every write")
+    verdict = writes.verdict()
+    return {"passed": verdict.passed, "summary": verdict.summary(), "clients": writes.summary}
+
+
+def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dict[str, Any]:
+    """What run.json says of a run that was made."""
+    test = measured.test
+    newest = bench.deployer.newest()
+    record = newest if newest.get("id") != measured.known else None
+    release = release_document(record, measured.deployed, measured.version)
+    retries, why = find_retries(bench.inventory, test.name, measured.began - bench.settings.warmup)
+    start = test.summary["scheduled_ns"] / 1e9
+    seconds = max(0.0, measured.ended - start)
+    document = {
+        "outcome": "finished",
+        "seconds": round(seconds, 3),
+        "offered": int(level.rate * seconds),
+        "sent": test.summary["sent"],
+        "missing": test.summary["missing"],
+        "failed": test.summary["failed"],
+        "lag_p99_ms": test.summary["lag_p99_ms"],
+        "release": release,
+        "duplicates": retries.duplicates if retries else None,
+        "proxy_retries": retries.by_proxy if retries else None,
+        "capacity": [{"at": moment, "serving": count} for moment, count in measured.watch.samples],
+        "notes": [*measured.watch.problems, *([why] if why else []), *remarks(run, level, test, release)],
+    }
+    return document | ({"check": measured.writes} if measured.writes is not None else {})
+
+
+def remarks(run: Run, level: Level, test: LoadTest, release: dict[str, Any] | None) -> list[str]:
+    """What a reader of the run should know before taking its figures as they are."""
+    found = []
+    wanted = EXPECTED.get(run.scenario)
+    if wanted and release and release["verdict"] != wanted:
+        found.append(f"the release should have {wanted} and is {release['verdict']}: {release['reason']}")
+    if run.scenario == "unchanged" and release and (release["status"] or release["id"]):
+        found.append(f"`pulumi up` without a change ended with {release['status']} and release {release['id']}")
+    lag = test.summary["lag_p99_ms"]
+    if lag is not None and lag > LAG_MS and not level.saturated:
+        found.append(f"the generator was late: 1 % of the requests by more than {lag:.0f} ms")
+    return found

@@ -1,0 +1,140 @@
+"""Many releases one after another: what they leave behind in memory and on disk, and whether that grows.
+
+`soak.csv` has a row for each host, each of its services and each place on its disk, before every release and after
+the last one:
+
+    release,at,host,service,memory_bytes,disk_bytes
+
+`release` is the number of the release that comes next. `service` is a systemd service (memory only), a place on disk
+such as «/var/log» (disk only), or empty: the whole host. Memory is what cannot be given back.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from json import loads
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.ssh import Login, SshError, map_hosts, run
+
+if TYPE_CHECKING:
+    from scripts.experiment.one_run import Bench
+
+COLUMNS = ("release", "at", "host", "service", "memory_bytes", "disk_bytes")
+PROGRAM = Path(__file__).with_name("host_usage.py")
+SECONDS = 120.0
+WORKERS = 2  # hosts asked at once: they may share the processors of one machine
+CONFIDENCE = 0.95
+SHARE, LEAST_BYTES = 0.05, 8 * 2**20  # growth over the whole soak that counts: a twentieth, and 8 MiB or more
+SETTLING = 0.2  # of the releases at the beginning are not counted: caches and heaps fill up once
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How something grew: bytes a release, with an interval, over so many releases; `first` is what it was."""
+
+    host: str
+    service: str
+    kind: str
+    first: float
+    slope: float
+    low: float
+    high: float
+    releases: int
+
+    @property
+    def grows(self) -> bool:
+        """Whether it certainly grew, and by an amount that matters."""
+        return self.low > 0 and self.slope * self.releases > max(SHARE * self.first, LEAST_BYTES)
+
+
+def sample(bench: Bench, release: int, say: Callable[[str], None]) -> None:
+    """Append what every host uses before a release; a host that cannot be asked has no row, and is named."""
+    say(f"memory and disk of {len(bench.inventory.hosts)} hosts")
+    program = PROGRAM.read_text("utf-8")
+
+    def ask(login: Login) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = loads(run(login, ["python3", "-"], program, timeout=SECONDS).stdout)
+        return answer
+
+    at = time.time()
+    answers = map_hosts([bench.inventory.login(host) for host in bench.inventory.hosts], ask, WORKERS)
+    for name, answer in answers.items():
+        if isinstance(answer, SshError):
+            say(f"memory and disk of {name} are not known: {answer}")
+    found = {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
+    append(bench.folder.path / "soak.csv", rows(release, at, found))
+
+
+def rows(release: int, at: float, found: Mapping[str, Mapping[str, Any]]) -> Iterable[Sequence[Any]]:
+    """The rows of one moment."""
+    for host, used in found.items():
+        services, places = used["services"], used["disk"]
+        yield release, f"{at:.3f}", host, "", services[""], places[""]
+        yield from ((release, f"{at:.3f}", host, name, size, "") for name, size in sorted(services.items()) if name)
+        yield from ((release, f"{at:.3f}", host, place, "", size) for place, size in sorted(places.items()) if place)
+
+
+def append(path: Path, lines: Iterable[Sequence[Any]]) -> None:
+    """Add rows to the table. An interrupted release is sampled again when it is made: the last sample of it counts."""
+    is_new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(COLUMNS)
+        writer.writerows(lines)
+
+
+def read_series(path: Path) -> dict[tuple[str, str, str], dict[int, float]]:
+    """{(host, service or place, «memory» or «disk»): {release: bytes}}."""
+    found: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
+    with path.open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            for kind in ("memory", "disk"):
+                if line[f"{kind}_bytes"]:
+                    found[line["host"], line["service"], kind][int(line["release"])] = float(line[f"{kind}_bytes"])
+    return dict(found)
+
+
+def growth(path: Path) -> list[Growth]:
+    """How everything in soak.csv grew, what grew most first; empty where there are too few releases to tell.
+
+    The slope is Theil and Sen's, the median of the slopes between all pairs of samples, with its interval: one odd
+    sample moves it little. What a service of a slot uses is compared with its own, though slots take turns.
+    """
+    from scipy import stats  # noqa: PLC0415  # takes a second to load, and only the end of a soak needs it
+
+    found = []
+    for (host, service, kind), series in read_series(path).items():
+        counted = sorted(series)[int(len(series) * SETTLING) :]
+        if len(counted) < 4:
+            continue
+        values = [series[release] for release in counted]
+        slope, _, low, high = stats.theilslopes(values, counted, CONFIDENCE)
+        releases = counted[-1] - counted[0]
+        found.append(Growth(host, service, kind, values[0], float(slope), float(low), float(high), releases))
+    return sorted(found, key=lambda each: each.slope * each.releases, reverse=True)
+
+
+def verdict(path: Path) -> list[str]:
+    """The soak's growth in sentences: what grew, or that nothing did."""
+    if not path.exists():
+        return ["memory and disk were not sampled"]
+    found = growth(path)
+    if not found:
+        return ["too few releases to tell whether memory or disk grow"]
+    growing = [in_words(each) for each in found if each.grows]
+    whole = [each for each in found if not each.service]
+    return growing or [f"nothing grows: {len(found)} series of {len(whole) // 2} hosts; most, {in_words(found[0])}"]
+
+
+def in_words(each: Growth) -> str:
+    """A growth in words."""
+    what = f"{each.kind} of {each.service or 'all'} on {each.host}"
+    slope, low, high = (value / 1024 for value in (each.slope, each.low, each.high))
+    return f"{what}: {slope:+.1f} KiB a release ({low:+.1f} to {high:+.1f}) from {each.first / 2**20:.0f} MiB"

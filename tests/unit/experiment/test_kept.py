@@ -1,0 +1,151 @@
+"""What is kept of an experiment: its folder, what a run says of its release, capacity, memory and disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.experiment import host_usage, machine, soak
+from scripts.experiment.capacity import lowest, parse
+from scripts.experiment.capacity_watch import serving
+from scripts.experiment.deployer import Deployed, busy_seconds, release_document
+from scripts.experiment.errors import FolderError
+from scripts.experiment.folder import Folder, newest_unfinished, write_json
+
+
+def test_an_experiment_is_found_again_by_name_and_by_path(tmp_path: Path) -> None:
+    made = Folder.create("first", {"created": 1.0}, tmp_path)
+    assert Folder.open(made.path).document == {"name": "first", "created": 1.0}
+    with pytest.raises(FolderError, match="there is an experiment first already"):
+        Folder.create("first", {}, tmp_path)
+    with pytest.raises(FolderError, match="is no folder of an experiment"):
+        Folder.open(tmp_path)
+
+
+def test_the_newest_that_is_not_finished_is_gone_on_with(tmp_path: Path) -> None:
+    assert newest_unfinished(tmp_path) is None
+    for number, state in enumerate(("interrupted", "running", "finished")):
+        Folder.create(str(number), {"created": float(number), "state": state}, tmp_path)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "experiment.json").write_text("{")
+    found = newest_unfinished(tmp_path)
+    assert found is not None
+    assert found.name == "1"
+
+
+def test_a_run_is_done_when_it_says_so_and_what_an_earlier_try_left_is_removed(tmp_path: Path) -> None:
+    folder = Folder.create("first", {}, tmp_path)
+    place = folder.begin_run("001")
+    assert not folder.is_done("001")
+    write_json(place / "run.json", {"outcome": "interrupted"})
+    (place / "requests.csv.gz").write_bytes(b"half")
+    assert not folder.is_done("001")
+    assert not list(folder.begin_run("001").iterdir())
+    write_json(place / "run.json", {"outcome": "finished"})
+    assert folder.is_done("001")
+
+
+def test_stages_at_the_same_time_are_counted_once() -> None:
+    stages: list[dict[str, Any]] = [
+        {"began": 0.0, "seconds": 4.0}, {"began": 1.0, "seconds": 2.0}, {"began": 10, "seconds": 1}, {"began": 3},
+    ]  # fmt: skip
+    assert busy_seconds(stages) == 5
+    assert busy_seconds([{"stage": "outcome"}]) is None
+
+
+def test_a_release_is_told_by_the_journal_and_by_what_pulumi_did() -> None:
+    record = {
+        "id": "r8", "version": "2.0.0", "previous": {"version": "1.0.0"}, "state": "succeeded", "reason": "",
+        "stages": [{"stage": "install-1", "began": 12.0, "seconds": 20.0, "state": "passed"}, {"stage": "outcome"}],
+    }  # fmt: skip
+    document = release_document(record, Deployed(0, 10.0, 40.0, ""), "2.0.0")
+    assert document is not None
+    assert (document["from"], document["verdict"], document["seconds"], document["own_seconds"]) == (
+        "1.0.0", "succeeded", 30.0, 10.0,
+    )  # fmt: skip
+    assert document["stages"] == [{"name": "install-1", "started": 12.0, "ended": 32.0, "state": "passed"}]
+
+
+def test_an_up_that_released_nothing_says_so() -> None:
+    unchanged = release_document(None, Deployed(0, 10.0, 12.0, ""), None)
+    failed = release_document(None, Deployed(1, 10.0, 12.0, "error: no\nsuch thing"), "2.0.0")
+    assert unchanged is not None
+    assert failed is not None
+    assert (unchanged["verdict"], unchanged["id"], failed["verdict"]) == ("unchanged", None, "failed")
+    assert failed["reason"] == "error: no | such thing"
+    assert release_document(None, None, None) is None
+
+
+def test_capacity_is_what_the_load_balancer_that_sees_least_sees() -> None:
+    one, other = parse("10.0 4\n20.0 2\n30.0 4\n"), parse("10.1 4\n21.0 3\n22.0 1\n31.0 4\n")
+    assert lowest([one, other]) == [(10.0, 4), (20.0, 2), (22.0, 1), (31.0, 4)]
+    assert lowest([]) == []
+
+
+def test_a_site_serves_where_one_of_its_slots_is_open_and_up() -> None:
+    ready = {"state": "ready", "up": True, "weight": 100}
+    servers = {
+        "a-blue": ready, "a-green": ready, "b-blue": ready | {"state": "drain"}, "b-green": ready | {"up": False},
+        "c-blue": ready | {"weight": 0}, "d-green": ready,
+    }  # fmt: skip
+    assert serving(servers) == 2
+
+
+def test_memory_is_counted_by_the_service_a_process_belongs_to() -> None:
+    assert host_usage.unit_of("12:memory:/x\n1:name=systemd:/system.slice/haproxy.service\n") == "haproxy"
+    assert host_usage.unit_of("0::/system.slice/system-app.slice/app@blue.service\n") == "app@blue"
+    assert host_usage.unit_of("0::/user.slice/user-0.slice/session-1.scope\n") == ""
+    assert host_usage.kept_bytes("VmRSS:  900 kB\nRssAnon:\t 100 kB\nRssFile:\t 700 kB\nRssShmem:\t 1 kB\n") == 103_424
+
+
+def test_what_a_host_uses_is_read_from_this_one(tmp_path: Path) -> None:
+    program = Path(host_usage.__file__).read_text().replace('"/var/log", "/var/lib/cassandra", "/var", "/opt", "/srv", "/tmp", "/root", "/home"', f'"{tmp_path}/inner", "{tmp_path}"')  # fmt: skip # noqa: E501
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "file").write_bytes(os.urandom(100_000))
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["services"][""] > 10**6
+    assert found["disk"][f"{tmp_path}/inner"] >= 100_000
+    assert found["disk"][""] == sum(size for place, size in found["disk"].items() if place)
+
+
+def write_soak(path: Path, grows: float, releases: int = 40) -> None:
+    """A soak in which one service gains so many bytes a release, amid noise."""
+    dice = random.Random(1)  # noqa: S311
+    for release in range(1, releases + 1):
+        noise = dice.uniform(-1, 1) * 2**20
+        used = {"services": {"": 300e6 + noise, "app@blue": 60e6 + noise + grows * release}, "disk": {"": 1e9}}
+        soak.append(path, soak.rows(release, float(release), {"app-a": used}))
+
+
+def test_growth_is_found_and_named(tmp_path: Path) -> None:
+    write_soak(tmp_path / "soak.csv", grows=2**20)
+    found = next(each for each in soak.growth(tmp_path / "soak.csv") if each.service == "app@blue")
+    assert found.low < 2**20 < found.high
+    assert found.grows
+    assert soak.verdict(tmp_path / "soak.csv")[0].startswith("memory of app@blue on app-a: +10")
+
+
+def test_noise_is_no_growth(tmp_path: Path) -> None:
+    write_soak(tmp_path / "soak.csv", grows=0)
+    assert not [each for each in soak.growth(tmp_path / "soak.csv") if each.grows]
+    assert soak.verdict(tmp_path / "soak.csv")[0].startswith("nothing grows")
+
+
+def test_too_few_releases_are_no_verdict(tmp_path: Path) -> None:
+    write_soak(tmp_path / "soak.csv", grows=0, releases=3)
+    assert soak.verdict(tmp_path / "soak.csv") == ["too few releases to tell whether memory or disk grow"]
+
+
+def test_the_machine_is_described() -> None:
+    found = machine.describe()
+    assert set(found) == {"cpu", "cores", "memory_mb", "kernel", "os"}
+    assert found["cores"] >= 1
+    assert found["memory_mb"] > 100
