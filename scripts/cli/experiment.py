@@ -90,7 +90,7 @@ def experiment(  # noqa: PLR0917  # typer: each option is an argument, none of t
         if resume is not None and (given or service or name):
             raise typer.BadParameter("an experiment is gone on with as it was begun: give --resume alone")
         is_new = quick or thesis or bool(soak) or bool(given) or service is not None or bool(name)
-        kind = "thesis" if thesis else "soak" if soak else "quick"
+        kind = "thesis" if thesis else "soak" if soak else "quick" if quick or not is_new else "custom"
         raise typer.Exit(perform(resume, stack, settings_of(kind, soak, service, given) if is_new else None, name))
 
 
@@ -146,7 +146,7 @@ def settings_of(kind: str, soak: int, service: Path | None, given: dict[str, Any
     from scripts.experiment import plan  # noqa: PLC0415  # see above
     from scripts.experiment.service import read_service  # noqa: PLC0415  # see above
 
-    settings = plan.PRESETS[kind]
+    settings = replace(plan.PRESETS.get(kind, plan.PRESETS["quick"]), kind=kind)
     if soak:
         settings = replace(settings, runs=soak)
     if service is not None:

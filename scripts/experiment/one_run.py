@@ -137,9 +137,11 @@ def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTe
 
 def prepare(bench: Bench, run: Run) -> str | None:
     """Have the config ask for what the run is to release; its version, None where it releases nothing."""
+    deployer, settings = bench.deployer, bench.settings
+    if run.scenario == "unchanged":  # whatever a run that could not be made has left in the config
+        deployer.configure(version=str(deployer.live()["version"]))
     if run.scenario not in RELEASES:
         return None
-    deployer, settings = bench.deployer, bench.settings
     if run.scenario == "failing":
         version = str(settings.failing)  # there is one: check_settings has seen to it
     else:

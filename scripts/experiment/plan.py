@@ -22,6 +22,7 @@ STRATEGIES = ("bluegreen", "halves", "rolling", "canary")
 LEVELS = {"low": (50, 100), "medium": (260, 260), "high": (500, 300)}
 SAMPLE_VERSIONS = ("1.0.0", "2.0.0", "3.0.0")  # three, so that none is still warm in its slot when its turn comes
 SAMPLE_FAILING = "9.2.0"  # starts, is ready, and answers every list with 500
+REQUESTS = ("mix", "get")
 TAIL_SECONDS = 5.0
 RELEASE_SECONDS = 60.0  # how long a release is thought to take, until one has been measured
 OVERHEAD_SECONDS = 25.0  # and what a run takes beside its load
@@ -123,6 +124,8 @@ def check_settings(settings: Settings) -> Settings:
         raise SettingsError("there must be a level", f"there are {', '.join(LEVELS)}, 70% of the knee, and 50/100")
     for name in settings.levels:
         parse_level(name, settings.own_levels, None)
+    if isinstance(settings.requests, str) and settings.requests not in REQUESTS:
+        raise SettingsError(f"there are no requests «{settings.requests}»", f"there are {', '.join(REQUESTS)}")
     if settings.runs < 1 or settings.seconds < 5:
         raise SettingsError("there must be one run a cell or more, of 5 s or more")
     if "failing" in settings.scenarios and settings.failing is None:

@@ -84,6 +84,7 @@ def test_a_share_of_the_knee_needs_the_knee() -> None:
         ({"levels": ()}, "there must be a level"),
         ({"scenarios": ()}, "there must be a scenario"),
         ({"failing": None}, "needs a version that fails"),
+        ({"requests": "put"}, "there are no requests «put»"),
         ({"runs": 0}, "one run a cell or more"),
     ],
 )

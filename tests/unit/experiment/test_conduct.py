@@ -1,0 +1,179 @@
+"""An experiment goes on where it was interrupted, and leaves the stack at a version that its config asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.experiment import conduct as conducting
+from scripts.experiment.deployer import Deployed
+from scripts.experiment.errors import DeployError
+from scripts.experiment.folder import Folder, write_json
+from scripts.experiment.knee import Step
+from scripts.experiment.load.attack import LoadError
+from scripts.experiment.one_run import Bench
+from scripts.experiment.plan import Level, Run, Settings
+from scripts.inventory import Inventory
+
+SETTINGS = Settings(runs=2, levels=("low", "50%"))
+
+
+@dataclass
+class World:
+    """A stack as its deployer sees it: the config, what serves, and what runs were made of it."""
+
+    config: dict[str, str] = field(default_factory=lambda: {"version": "9.8.0", "strategy": "canary"})
+    stack: str = "test"
+    serves: str = "9.8.0"
+    status: int = 0
+    made: list[str] = field(default_factory=list)
+    probed: list[int] = field(default_factory=list)
+    fails: Callable[[Run], BaseException | None] = lambda run: None
+
+    def live(self) -> dict[str, Any]:
+        return {"version": self.serves}
+
+    def value(self, key: str) -> str:
+        return self.config.get(key, "")
+
+    def configure(self, **values: str) -> None:
+        self.config |= values
+
+    def pack(self, version: str) -> None:
+        pass
+
+    def clear_locks(self) -> None:
+        pass
+
+    def up(self) -> Deployed:
+        if not self.status:
+            self.serves = self.config["version"]
+        return Deployed(self.status, 1.0, 2.0, "last words")
+
+    def perform(self, bench: Bench, run: Run, level: Level) -> dict[str, Any]:
+        """A run that leaves what a run leaves."""
+        place = bench.folder.begin_run(run.id)
+        if error := self.fails(run):
+            self.config["version"] = "9.2.0"  # as a failing release sets it
+            raise error
+        self.made.append(run.id)
+        document = {
+            "outcome": "finished", "seconds": 30.0, "sent": 1, "failed": 0, "notes": [],
+            "release": {"version": "2.0.0", "verdict": "succeeded", "seconds": 40.0} if run.strategy else None,
+        }  # fmt: skip
+        write_json(place / "run.json", document)
+        return document
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    found = World()
+
+    def probe(rate: int) -> Step:
+        found.probed.append(rate)
+        return Step(rate, 20.0 if rate <= 120 else 900.0, 0.0, rate)
+
+    inventory = Inventory("test", "", "service", "", "", (), (), (), Path(), "")
+    monkeypatch.setattr(conducting, "load", lambda stack: inventory)
+    monkeypatch.setattr(conducting, "Deployer", lambda inventory, say: found)
+    monkeypatch.setattr(conducting, "perform", found.perform)
+    monkeypatch.setattr(conducting, "count_rows", lambda inventory: 1000)
+    monkeypatch.setattr(conducting.knee, "probe_with", lambda *_: probe)
+    monkeypatch.setattr(conducting, "PAUSE_SECONDS", 0)
+    return found
+
+
+def begin(under: Path, settings: Settings = SETTINGS) -> Folder:
+    return conducting.begin(settings, None, "mine", under)
+
+
+def test_every_run_is_made_once_and_the_levels_come_from_the_knee(world: World, tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    assert conducting.conduct(folder)
+    document = Folder.open(folder.path).document
+    assert world.made == [run["id"] for run in document["runs"]]
+    assert len(world.made) == 20
+    assert document["state"] == "finished"
+    assert 105 <= document["knee"]["rate"] <= 120
+    levels = {level["name"]: level for level in document["levels"]}
+    assert levels["knee50"]["rate"] == round(document["knee"]["rate"] / 2)
+    assert document["rows"] == 1000
+
+
+def test_a_level_above_the_knee_is_run_and_marked(world: World, tmp_path: Path) -> None:
+    folder = begin(tmp_path, replace(SETTINGS, levels=("low", "high")))
+    assert conducting.conduct(folder)
+    assert {level["name"]: level["saturated"] for level in folder.document["levels"]} == {"low": False, "high": True}
+    assert sum("high" in run for run in world.made) == 10
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a mistake of ours")])
+def test_an_interrupted_experiment_goes_on_with_the_run_that_was_not_finished(
+    world: World, tmp_path: Path, error: BaseException
+) -> None:
+    folder = begin(tmp_path)
+    world.fails = lambda run: error if run.order == 8 else None
+    with pytest.raises(type(error)):
+        conducting.conduct(folder)
+    assert len(world.made) == 7
+    probed = len(world.probed)
+    again = Folder.open(folder.path)
+    assert again.document["state"] == "interrupted"
+    world.fails = lambda run: None
+    assert conducting.conduct(again)
+    assert len(world.made) == len(set(world.made)) == 20
+    assert len(world.probed) == probed  # the knee is not looked for twice
+    assert again.document["state"] == "finished"
+
+
+@pytest.mark.parametrize("ends_badly", [False, True])
+def test_the_stack_is_left_with_what_serves_and_with_its_own_strategy(
+    world: World, tmp_path: Path, ends_badly: bool
+) -> None:
+    folder = begin(tmp_path)
+    if ends_badly:
+        world.fails = lambda run: KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            conducting.conduct(folder)
+    else:
+        conducting.conduct(folder)
+    assert world.config["version"] == world.serves == "1.0.0"
+    assert world.config["strategy"] == "canary"
+
+
+def test_a_run_that_could_not_be_made_is_left_for_later(world: World, tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    world.fails = lambda run: LoadError("no answer") if run.order in (3, 5, 6) else None
+    assert not conducting.conduct(folder)
+    assert len(world.made) == 17
+    assert folder.document["state"] == "interrupted"
+    world.fails = lambda run: None
+    assert conducting.conduct(Folder.open(folder.path))
+    assert len(world.made) == 20
+
+
+def test_three_in_a_row_end_it(world: World, tmp_path: Path) -> None:
+    world.fails = lambda run: LoadError("no answer") if run.order > 4 else None
+    with pytest.raises(DeployError, match="3 runs in a row could not be made, the last one: no answer"):
+        conducting.conduct(begin(tmp_path))
+    assert len(world.made) == 4
+
+
+def test_a_stack_whose_releases_wait_for_people_is_refused(world: World, tmp_path: Path) -> None:
+    world.config["gate"] = "person"
+    with pytest.raises(DeployError, match="the stack's `gate` is person: its releases would wait"):
+        conducting.conduct(begin(tmp_path))
+    assert not world.made
+    assert world.config["version"] == "9.8.0"
+
+
+def test_nothing_is_measured_on_a_stack_that_cannot_be_brought_to_a_version(world: World, tmp_path: Path) -> None:
+    world.status = 1
+    with pytest.raises(DeployError, match=r"`pulumi up` to 1\.0\.0 failed before anything was measured: last words"):
+        conducting.conduct(begin(tmp_path))
+    assert not world.made
+    assert world.config["version"] == "9.8.0"
