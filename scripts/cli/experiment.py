@@ -108,7 +108,7 @@ def report(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Its pa
 
 def perform(resume: str | None, stack: str | None, settings: Any, name: str) -> int:
     """Begin an experiment or go on with one, and make its report; the command's exit status."""
-    from scripts.experiment import conduct, folder, plan, soak  # noqa: PLC0415  # load only when they are needed
+    from scripts.experiment import closing, conduct, folder, plan  # noqa: PLC0415  # load only when they are needed
 
     if resume is not None:
         place = folder.Folder.open(Path(resume))
@@ -125,9 +125,8 @@ def perform(resume: str | None, stack: str | None, settings: Any, name: str) -> 
     except KeyboardInterrupt:
         say(f"interrupted; `evenkeel experiment --resume {place.name}` goes on")
         return 130
-    if (place.path / "soak.csv").exists():
-        for sentence in soak.verdict(place.path / "soak.csv"):
-            say(sentence)
+    for sentence in closing.sentences(place):
+        say(sentence)
     if not whole:
         say(f"some runs could not be made; `evenkeel experiment --resume {place.name}` tries them again")
     print(make_report(place.path))

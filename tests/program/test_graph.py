@@ -233,3 +233,17 @@ def test_a_rolling_release_has_a_group_for_every_site(tmp_path: Path) -> None:
         "release-rollback",
         "release-outcome",
     ]
+
+
+def test_only_what_vegeta_writes_of_a_request_gets_into_the_access_log(graph: Graph) -> None:
+    """A request's own headers must not be able to break the log's JSON, which releases read."""
+    text = haproxy(graph, "a")
+    captured = [line.split() for line in text.splitlines() if "http-request capture" in line]
+    assert [words[2] for words in captured] == ["req.hdr(X-Vegeta-Attack)", "req.hdr(X-Vegeta-Seq)"]
+    patterns = [re.compile(words[words.index("reg") + 1]) for words in captured]
+    assert [bool(pattern.search(value)) for pattern, value in zip(patterns, ("load-1f", "17"), strict=True)] == [
+        True
+    ] * 2
+    assert not any(
+        pattern.search(value) for pattern in patterns for value in ('1"7', "1\\", "1\n2", '","status":500,"x":"')
+    )

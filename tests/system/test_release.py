@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.experiment.capacity import CapacityWatch
 from scripts.experiment.load.attack import Load, LoadTest
+from scripts.experiment.load.retries import find_retries
 from scripts.inventory import Role
 from tests.system.deployer import Deployment, again, configure, journal, pack, release
 from tests.system.running import RunningStack, make, pulumi
@@ -76,10 +78,15 @@ def assert_one_version(stack: RunningStack, version: str) -> None:
 
 
 def test_a_good_version_takes_over_and_no_request_fails(stack: RunningStack) -> None:
-    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
+    began = time.time()
+    with CapacityWatch(stack.inventory, 600) as watch, LoadTest(stack.inventory, Load(rate=RATE)) as test:
         ended = release("2.0.0")
     assert ended.status == 0, ended.said[-3000:]
     assert test.report.failed == 0, test.report.reasons()
+    assert {count for _, count in watch.samples} == {4}, watch.problems
+    retries, why = find_retries(stack.inventory, test.name, began)
+    assert retries is not None, why
+    assert retries.duplicates == 0
     assert set(test.report.by_version) == {FIRST, "2.0.0"}
     assert_one_version(stack, "2.0.0")
     newest = journal(stack.inventory).history(1)[0]

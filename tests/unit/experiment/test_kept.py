@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripts.experiment import host_usage, machine, soak
+from scripts.experiment import closing, host_usage, machine, soak
 from scripts.experiment.capacity import lowest, parse
 from scripts.experiment.capacity_watch import serving
 from scripts.experiment.deployer import Deployed, busy_seconds, release_document
@@ -149,3 +149,25 @@ def test_the_machine_is_described() -> None:
     assert set(found) == {"cpu", "cores", "memory_mb", "kernel", "os"}
     assert found["cores"] >= 1
     assert found["memory_mb"] > 100
+
+
+def test_the_end_says_what_failed_and_keeps_what_no_machine_carries_apart(tmp_path: Path) -> None:
+    folder = Folder.create("first", {"runs": []}, tmp_path)
+    told = [
+        ("successful", "bluegreen", False, "succeeded", 0),
+        ("failing", "bluegreen", False, "succeeded", 2),
+        ("successful", "bluegreen", True, "succeeded", 90),
+        ("none", None, False, None, 0),
+    ]
+    for number, (scenario, strategy, saturated, verdict, failed) in enumerate(told):
+        document = {
+            "outcome": "finished", "scenario": scenario, "strategy": strategy, "saturated": saturated, "sent": 1000,
+            "failed": failed, "duplicates": None, "release": {"verdict": verdict} if verdict else None,
+        }  # fmt: skip
+        write_json(folder.begin_run(str(number)) / "run.json", document)
+    folder.update(runs=[{"id": str(number)} for number in range(5)])
+    assert closing.sentences(folder) == [
+        "no release: 1,000 requests, 0 failed",
+        "bluegreen: 3 releases, 1 ended otherwise than they should; 2,000 requests, 2 failed; "
+        "above what the machine carries: 1,000 requests, 90 failed",
+    ]

@@ -1,0 +1,41 @@
+"""What a whole experiment came to, in a few sentences for the terminal; the page has the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scripts.experiment import soak
+from scripts.experiment.folder import Folder
+from scripts.experiment.one_run import EXPECTED
+
+
+def sentences(folder: Folder) -> list[str]:
+    """A sentence for each strategy and for the runs without a release; for a soak, what memory and disk did."""
+    runs = [folder.read_run(run["id"]) for run in folder.document["runs"] if folder.is_done(run["id"])]
+    strategies = dict.fromkeys(run["strategy"] for run in runs)
+    found = [
+        in_words(strategy or "no release", [run for run in runs if run["strategy"] == strategy])
+        for strategy in sorted(strategies, key=lambda name: (name is not None, name))
+    ]
+    table = folder.path / "soak.csv"
+    return found + (soak.verdict(table) if table.exists() else [])
+
+
+def in_words(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """What the runs of a strategy came to. Levels above what the machine carries are told apart."""
+    releases = [run for run in runs if run["scenario"] in EXPECTED]
+    otherwise = sum((run["release"] or {}).get("verdict") != EXPECTED[run["scenario"]] for run in releases)
+    told = f"{len(releases)} releases, {otherwise} ended otherwise than they should; " if releases else ""
+    return f"{name}: {told}{counted([run for run in runs if not run['saturated']])}" + (
+        f"; above what the machine carries: {counted(above)}"
+        if (above := [run for run in runs if run["saturated"]])
+        else ""
+    )
+
+
+def counted(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Requests and failures of some runs; one that left no result has failed, too."""
+    twice = sum(run["duplicates"] or 0 for run in runs)
+    said = f"{sum(run['sent'] for run in runs):,} requests, {sum(run['failed'] for run in runs):,} failed"
+    return said + (f", {twice} sent twice by their client" if twice else "")
