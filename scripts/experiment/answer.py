@@ -60,18 +60,16 @@ def answer(results: Results, strategy: str) -> Answer:
 
 
 def complaints(results: Results, cell: Cell) -> list[str]:
-    """What users noticed in a cell."""
+    """What users noticed in a cell, in one sentence."""
     found = []
     baseline = results.baseline(cell.level.name)
     usual = baseline.requests.value if baseline else 0.0
     if cell.requests.value > usual:
-        found.append(f"{name(cell)}: {cell.requests.failures} of {cell.requests.tries:,} requests failed")
+        found.append(f"{cell.requests.failures:,} of {cell.requests.tries:,} requests failed")
     for figure in JUDGED:
         if figure in cell.against and cell.against[figure].verdict is Verdict.WORSE:
-            found.append(
-                f"{name(cell)}: the {NAMES[figure]} is {cell.against[figure].inferiority.ratio:.2f} times as long"
-            )
-    return found
+            found.append(f"{NAMES[figure]} {cell.against[figure].inferiority.ratio:.2f} times as long")
+    return [f"{name(cell)}: {', '.join(found)}"] if found else []
 
 
 def doubts(cell: Cell) -> list[str]:

@@ -97,7 +97,8 @@ class Cell:
     def percentile_ms(self, percent: float) -> float:
         """A percentile of all the cell's requests, in ms."""
         histogram = together([measured.summary for measured in self.measured])
-        return float(histogram.get_value_at_percentile(percent)) / 1000
+        # The histogram names the end of a bucket, which can be a little above the longest time there was.
+        return float(min(histogram.get_value_at_percentile(percent) / 1000, max(self.values("max_ms"))))
 
     @property
     def median_run(self) -> Measured:

@@ -18,7 +18,7 @@ from scripts.experiment.pictures.style import Picture
 from scripts.experiment.pictures.thesis import thesis_pictures
 from scripts.experiment.pictures.timelines import timeline_pictures
 from scripts.experiment.records import Experiment
-from scripts.experiment.report_words import failures
+from scripts.experiment.report_words import sentence
 from scripts.experiment.statistics.inferiority import Verdict
 from scripts.journal.words import span
 
@@ -79,7 +79,8 @@ def content(results: Results, pictures: Mapping[str, list[Picture]]) -> dict[str
         "tables": {
             "verdicts": tables.verdicts(results),
             "comparisons": tables.comparisons(results),
-            "users": tables.users(results),
+            "failures": tables.failed(results),
+            "times": tables.times(results),
             "halves": tables.against_halves(results),
             "levels": tables.levels(results),
             "runs": tables.runs(results),
@@ -97,8 +98,8 @@ def answer_content(answer: Answer) -> dict[str, Any]:
         "strategy": LABELS.get(answer.strategy, answer.strategy),
         "said": SAID[answer.noticed],
         "tone": TONES[answer.noticed],
-        "requests": f"{failures(answer.requests)} requests failed",
-        "releases": f"{failures(answer.releases)} releases had a failed request",
+        "requests": sentence(answer.requests, "requests failed"),
+        "releases": sentence(answer.releases, "releases had a failed request"),
         "reasons": [*answer.reasons[:SHOWN_REASONS], *more],
     }
 

@@ -82,11 +82,12 @@ def cost(results: Results, cell: Cell | None) -> Text:
     if cell is None:
         return Text((UNKNOWN,))
     baseline = results.baseline(cell.level.name)
-    failed = f"{cell.requests.failures:,} failed"
+    count = cell.requests
+    lost = f"{percent(count.value)} failed ({count.failures:,})" if count.failures else "0 failed"
     if baseline is None:
-        return Text((f"{milliseconds(cell.mean('average_ms'))} ms", failed), "bad" if cell.requests.failures else "")
-    times = factor(cell.mean("average_ms") / baseline.mean("average_ms"))
-    return Text((f"{times} the time", failed), tone_of(results, cell))
+        return Text((f"{milliseconds(cell.mean('average_ms'))} ms", lost), "bad" if count.failures else "")
+    ratio = factor(cell.mean("average_ms") / baseline.mean("average_ms"))
+    return Text((f"{ratio} the time", lost), tone_of(results, cell))
 
 
 def tone_of(results: Results, cell: Cell) -> str:
@@ -105,8 +106,8 @@ def thesis_cost(level: str, scenario: str) -> Text:
     if level not in THESIS_LEVELS:
         return Text(("not measured",))
     before, after = (fmean(thesis_values(level, each, "average_ms")) for each in ("none", scenario))
-    failed = fmean(thesis_values(level, scenario, "error_percent", corrected=True))
-    return Text((f"{factor(after / before)} the time", f"{failed:.3g} % failed"))
+    lost = fmean(thesis_values(level, scenario, "error_percent", corrected=True))
+    return Text((f"{factor(after / before)} the time", f"{percent(lost / 100)} failed"))
 
 
 def verdicts(results: Results) -> Table:
@@ -156,32 +157,41 @@ def comparisons(results: Results) -> Table:
     return Table(headings, tuple(rows), number_from=4)
 
 
-def users(results: Results) -> Table:
-    """What users got: failures with their bounds, times, availability, capacity."""
-    headings = ("load", "scenario", "strategy", "runs", "failed requests", "runs with a failure", "average", "p50",
-                "p99", "p99.9", "max", "average in the release", "p99 in the release", "good", "worst second",
-                "servers")  # fmt: skip
-    return Table(headings, tuple(users_row(cell) for cell in results.cells))
+def failed(results: Results) -> Table:
+    """What went wrong for users, with bounds; availability; capacity."""
+    headings = ("load", "scenario", "strategy", "runs", "failed requests", "runs with a failure", "good requests",
+                "worst second", "servers")  # fmt: skip
+    rows = [
+        row(
+            *names_of(cell),
+            str(len(cell.measured)),
+            Text((failures(cell.requests),), "bad" if cell.requests.failures else "good"),
+            failures(cell.runs),
+            percent(fmean(cell.values("availability"))),
+            percent(min(cell.values("worst_second"))),
+            servers(cell),
+        )
+        for cell in results.cells
+    ]
+    return Table(headings, tuple(rows))
 
 
-def users_row(cell: Cell) -> tuple[Text, ...]:
-    """One cell's users."""
-    summaries = [measured.summary for measured in cell.measured]
-    requests = cell.requests
-    return row(
-        *names_of(cell),
-        str(len(summaries)),
-        Text((failures(requests),), "bad" if requests.failures else "good"),
-        failures(cell.runs),
-        milliseconds(cell.mean("average_ms")),
-        *(milliseconds(cell.percentile_ms(each)) for each in (50, 99, 99.9)),
-        milliseconds(max(summary.max_ms for summary in summaries)),
-        milliseconds(mean_of([summary.release_average_ms for summary in summaries])),
-        milliseconds(mean_of([summary.release_p99_ms for summary in summaries])),
-        percent(fmean(cell.values("availability"))),
-        percent(min(summary.worst_second for summary in summaries)),
-        servers(cell),
-    )
+def times(results: Results) -> Table:
+    """How long users waited, in ms."""
+    headings = ("load", "scenario", "strategy", "average", "p50", "p99", "p99.9", "max", "average in the release",
+                "p99 in the release")  # fmt: skip
+    rows = [
+        row(
+            *names_of(cell),
+            milliseconds(cell.mean("average_ms")),
+            *(milliseconds(cell.percentile_ms(each)) for each in (50, 99, 99.9)),
+            milliseconds(max(cell.values("max_ms"))),
+            milliseconds(mean_of([measured.summary.release_average_ms for measured in cell.measured])),
+            milliseconds(mean_of([measured.summary.release_p99_ms for measured in cell.measured])),
+        )
+        for cell in results.cells
+    ]
+    return Table(headings, tuple(rows))
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:

@@ -56,6 +56,12 @@ def failures(rate: Rate) -> str:
     return f"{rate.failures:,} of {rate.tries:,} (at most {percent(rate.upper)})"
 
 
+def sentence(rate: Rate, of: str) -> str:
+    """«0 of 60,000 requests failed: at most 0.0050 %, at 95 % confidence»; `of`: what failed, with its verb."""
+    found = f"{rate.failures:,} of {rate.tries:,} {of}"
+    return found if rate.failures == rate.tries else f"{found}: at most {percent(rate.upper)}, at 95 % confidence"
+
+
 def probability(p: float | None) -> str:
     """A p-value."""
     if p is None or math.isnan(p):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scripts.experiment.pictures.style import ALARM, FAINT, INK, Picture, finish, milliseconds_axis, new_figure
+from scripts.experiment.pictures.style import ALARM, FAINT, INK, Picture, finish, legend, milliseconds_axis, new_figure
 from scripts.experiment.records import Experiment
 
 P99_MS = 300.0  # as `knee` has it
@@ -17,7 +17,7 @@ def knee_picture(experiment: Experiment) -> Picture | None:
         return None
     figure, grid = new_figure(1, 1, 9, 3.2)
     axes = grid[0][0]
-    milliseconds_axis(axes)
+    milliseconds_axis(axes, [*(step.p99_ms for step in steps), P99_MS])
     carried = [step for step in steps if step.rate <= (experiment.knee or 0)]
     beyond = [step for step in steps if step not in carried]
     for some, colour, words in ((carried, "#0072b2", "carried"), (beyond, ALARM, "not carried")):
@@ -32,7 +32,7 @@ def knee_picture(experiment: Experiment) -> Picture | None:
                       textcoords="offset points", ha="center", fontsize=8, rotation=90, va="bottom")  # fmt: skip
     axes.set_xlabel("requests per second")
     axes.set_ylabel("99th percentile, ms")
-    axes.legend(loc="upper left", fontsize=8)
+    legend(axes, 2)
     return finish(
         figure,
         "knee",

@@ -14,6 +14,7 @@ from scripts.experiment.pictures.style import (
     label_of,
     milliseconds_axis,
     new_figure,
+    title,
 )
 from scripts.experiment.records import Level
 
@@ -30,9 +31,9 @@ def boxes(results: Results, level: Level) -> Picture:
     cells = [cell for cell in results.cells if cell.level == level]
     figure, grid = new_figure(1, len(FIGURES), 11, 3.6)
     for axes, (name, words) in zip(grid[0], FIGURES.items(), strict=True):
-        milliseconds_axis(axes)
+        milliseconds_axis(axes, [value for cell in cells for value in cell.values(name)])
         box(axes, cells, name)
-        axes.set_title(f"{words} of a run")
+        title(axes, f"{words} of a run")
     return finish(
         figure,
         f"runs-{level.name}",
@@ -71,10 +72,9 @@ def error_picture(results: Results) -> Picture:
                 fontsize=9, fontweight="bold" if rate.failures else "normal",
             )  # fmt: skip
         axes.set_xticks(range(len(cells)), [label_of(cell.scenario, cell.strategy) for cell in cells], fontsize=7)
-        axes.set_title(f"{level.name} ({level.rate}/s){', saturated' if level.saturated else ''}")
+        title(axes, f"{level.name} ({level.rate}/s){', saturated' if level.saturated else ''}")
         axes.set_ylabel("failed requests, %")
-        axes.set_ylim(bottom=0)
-        axes.margins(y=0.15)
+        axes.set_ylim(0, 120 * max(cell.requests.upper for cell in cells))
         axes.grid(axis="y", color="#e5e9ed")
         axes.set_axisbelow(True)
         axes.tick_params(axis="x", length=0, labelcolor=FAINT if level.saturated else INK)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
+MOST_LINEAR = 15  # how many times the least value the greatest may be on a linear axis
 INK, FAINT, ALARM = "#1f2933", "#8a94a0", "#c0392b"
 COLOURS = {
     None: "#7f8c99",
@@ -36,16 +39,11 @@ SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
 }
 
 
@@ -74,21 +72,31 @@ def finish(figure: Figure, name: str, title: str, words: str) -> Picture:
     return Picture(name, title, words, text.getvalue())
 
 
-def milliseconds_axis(axes: Axes) -> None:
-    """Times on a logarithmic axis with whole numbers that people read."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
-    axes.yaxis.set_minor_formatter(lambda value, _: minor(value))
-    axes.tick_params(axis="y", which="minor", labelsize=8, labelcolor=FAINT)
+def milliseconds_axis(axes: Axes, values: Iterable[float]) -> None:
+    """Times as these from 0 on, or on a logarithmic axis where they differ too much to be seen side by side."""
+    known = [value for value in values if value > 0]
+    low, high = min(known, default=1.0), max(known, default=1.0)
+    if high < MOST_LINEAR * low:
+        axes.set_ylim(0, 1.12 * high)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.6, high * 1.6)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 1000 * low else (1.0,)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}")
     axes.set_ylabel("ms")
     axes.grid(axis="y", which="major", color="#e5e9ed", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def minor(value: float) -> str:
-    """Twos and fives of a decade, the rest unnamed."""
-    first = f"{value:e}"[0]
-    return f"{value:,.0f}" if first in "25" and value >= 1 else ""
+def title(axes: Axes, words: str, pad: float = 6) -> None:
+    """What a part of a picture shows."""
+    axes.set_title(words, loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=pad)
+
+
+def legend(axes: Axes, columns: int) -> None:
+    """What colours mean, at the top."""
+    axes.legend(loc="upper left", fontsize=8, ncols=columns, frameon=False, borderaxespad=0.2)
 
 
 def label_of(scenario: str, strategy: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import TypeVar
@@ -9,10 +10,20 @@ from typing import TypeVar
 from matplotlib.axes import Axes
 
 from scripts.experiment.cells import Results
-from scripts.experiment.pictures.style import COLOURS, INK, SHORT, Picture, finish, new_figure, nothing_here
+from scripts.experiment.pictures.style import (
+    COLOURS,
+    INK,
+    SHORT,
+    Picture,
+    finish,
+    legend,
+    new_figure,
+    nothing_here,
+    title,
+)
 from scripts.experiment.thesis.appendix import LEVELS, SCENARIOS, values
 
-TICKS = {"none": "no release", "successful": "successful", "failing": "failing"}
+TICKS = {"none": "none", "successful": "success", "failing": "failing"}
 ERROR_FIGURES = {"low": "4.1", "medium": "4.2", "high": "4.3"}
 TIME_FIGURES = {"4.4": ("average_ms", "average response time"), "4.5": ("max_ms", "longest response time")}
 Place = TypeVar("Place")
@@ -59,6 +70,7 @@ def times(results: Results, number: str) -> Picture:
     ]
     for axes in grid[0]:
         axes.set_yscale("log")
+        axes.set_ylim(1, 400_000)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     bars(grid[0][0], ticks, [("thesis", COLOURS["thesis"], list(theirs))])
     draw_ours(grid[0][1], ticks, ours, "none of the thesis's levels was measured in this experiment")
@@ -95,7 +107,7 @@ def draw_ours(axes: Axes, ticks: list[str], series: list[Series], otherwise: str
         nothing_here(axes, otherwise)
         return
     bars(axes, ticks, series)
-    axes.legend(fontsize=8, loc="upper left", ncols=len(series))
+    legend(axes, len(series))
 
 
 def bars(axes: Axes, ticks: list[str], series: list[Series]) -> None:
@@ -117,8 +129,8 @@ def bars(axes: Axes, ticks: list[str], series: list[Series]) -> None:
 
 def label(grid: Sequence[Axes], number: str, unit: str) -> None:
     """Titles and unit."""
-    grid[0].set_title(f"thesis, Figure {number}")
-    grid[1].set_title("this experiment")
+    title(grid[0], f"thesis, Figure {number}")
+    title(grid[1], "this experiment")
     grid[0].set_ylabel(unit)
 
 
@@ -126,4 +138,4 @@ def in_words(value: float) -> str:
     """A figure with three digits that count."""
     if value == 0:
         return "0"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{math.floor(value + 0.5):,}" if value >= 100 else f"{value:.3g}"  # halves up, as the thesis has it

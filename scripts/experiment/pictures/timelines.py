@@ -14,9 +14,11 @@ from scripts.experiment.pictures.style import (
     SCENARIO_NAMES,
     Picture,
     finish,
+    legend,
     milliseconds_axis,
     new_figure,
     nothing_here,
+    title,
 )
 from scripts.experiment.records import Level, Stage
 
@@ -51,10 +53,11 @@ def timeline(results: Results, level: Level) -> Picture:
                 nothing_here(axes, "not measured")
                 continue
             draw(axes, cell, usual)
-            axes.set_title(f"{SCENARIO_NAMES[scenario]} release, {NAMES.get(strategy, strategy)}", pad=34)
+            title(axes, f"{SCENARIO_NAMES[scenario]} release, {NAMES.get(strategy, strategy)}", pad=34)
     for axes in grid[-1]:
         axes.set_xlabel("seconds from the beginning of the run")
-    grid[0][0].legend(loc="upper left", fontsize=8, ncols=2)
+    legend(grid[0][0], 3)
+    milliseconds_axis(grid[0][0], extent(results, level))
     saturated = ": more than this machine carries" if level.saturated else ""
     return finish(
         figure,
@@ -65,13 +68,19 @@ def timeline(results: Results, level: Level) -> Picture:
     )
 
 
+def extent(results: Results, level: Level) -> list[float]:
+    """All times that a level's picture shows: its rows share one axis."""
+    shown = [cell.median_run.summary for cell in results.cells if cell.level == level and cell.is_release]
+    seconds = [second for summary in shown for second in summary.timeline]
+    return [time for second in seconds for time in (second.p50_ms, second.p99_ms) if time]
+
+
 def draw(axes: Axes, cell: Cell, usual: float | None) -> None:
     """One run."""
     measured = cell.median_run
     summary, colour = measured.summary, COLOURS.get(cell.strategy, INK)
     seconds = [second for second in summary.timeline if second.requests]
     at = [second.at + 0.5 for second in seconds]
-    milliseconds_axis(axes)
     length = summary.timeline[-1].at + 1
     if measured.run.release:
         for number, stage in enumerate(measured.run.release.stages):

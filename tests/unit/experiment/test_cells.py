@@ -54,13 +54,17 @@ def test_a_strategy_that_fails_requests_and_doubles_times_was_noticed(results):
     assert found.noticed is Noticed.YES
     assert found.requests.failures > 0
     assert any("requests failed" in reason for reason in found.reasons)
-    assert any("medium" in reason and "times as long" in reason for reason in found.reasons)
+    assert len(found.reasons) == 4  # one a cell
+    assert any("medium" in reason and "average 1." in reason and "times as long" in reason for reason in found.reasons)
 
 
-def test_failures_alone_are_noticed(simulated):
-    found = answer(simulated(slower={}, failing={"bluegreen": 0.02}, strategies=("bluegreen",)), "bluegreen")
+def test_failures_are_noticed_however_fast_they_are(tmp_path):
+    folder = write_experiment(tmp_path / "one", Simulation(**BRIEF, strategies=("bluegreen",), slower={}))
+    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
+    place.write_text(place.read_text().replace('"missing": 0', '"missing": 1'), "utf-8")
+    found = answer(read_results(folder), "bluegreen")
     assert found.noticed is Noticed.YES
-    assert all("requests failed" in reason for reason in found.reasons)
+    assert found.reasons == ("low, successful release: 1 of 1,001 requests failed",)
 
 
 def test_two_runs_that_vary_cannot_tell(simulated):
