@@ -30,7 +30,7 @@ class CapacityWatch:
         self._seconds = seconds
         self._folder = f"/tmp/evenkeel-capacity-{uuid.uuid4().hex[:12]}"  # noqa: S108 - made by us, 0700
         self._watching: list[tuple[Session, Future[str]]] = []
-        self._pool = ThreadPoolExecutor(16)
+        self._pool = ThreadPoolExecutor(max(1, len(inventory.with_role(Role.LOAD_BALANCER))))
 
     def __enter__(self) -> Self:
         for host in self._inventory.with_role(Role.LOAD_BALANCER):

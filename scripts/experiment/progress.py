@@ -7,9 +7,21 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.text import Text
 
 from scripts.journal.words import span
+
+
+class TimeLeft(ProgressColumn):
+    """How long it will be until the time at which all is thought to be done."""
+
+    max_refresh = 1.0
+
+    def render(self, task: Task) -> Text:
+        """The time in words, nothing while it is not known."""
+        ends = task.fields.get("ends")
+        return Text(f"about {span(max(0.0, ends - time.time()))} left" if ends else "")
 
 
 class Display:
@@ -24,12 +36,12 @@ class Display:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
+            TimeLeft(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=total, completed=done, left="")
+        self._task = self._progress.add_task("", total=total, completed=done, ends=None)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -57,7 +69,7 @@ class Display:
         """How many runs are done, and how long the others will take."""
         self._done = done
         self._left = f", about {span(seconds)} left" if seconds else ""
-        self._progress.update(self._task, completed=done, left=self._left.removeprefix(", "))
+        self._progress.update(self._task, completed=done, ends=time.time() + seconds if seconds else None)
 
     def resize(self, total: int) -> None:
         """How many runs there are."""
