@@ -12,7 +12,11 @@ docs/experiment.md has the method and how to run it (`evenkeel experiment`). The
     knee       how many requests a second this machine carries
     soak       memory and disk over many releases
     writes     clients whose every write is followed up
-    conduct    all of it, with progress, to be gone on with after an interruption
+    conduct    all of it, to be gone on with after an interruption
+    progress   what goes on and how much time is left, for a person
+    closing    what it came to, in a few sentences
+
+machine says what it ran on; capacity_watch and host_usage run on hosts by themselves, and need nothing there.
 
 What is made of the runs afterwards: reduce, statistics, report, pictures; and thesis, the numbers to compare with.
 """
