@@ -15,7 +15,7 @@ from typing import Any
 from scripts.experiment import knee, machine, soak
 from scripts.experiment.deployer import Deployer
 from scripts.experiment.errors import DeployError, ExperimentError
-from scripts.experiment.folder import EXPERIMENTS, Folder, new_name
+from scripts.experiment.folder import EXPERIMENTS, Folder, alone, new_name
 from scripts.experiment.load.attack import LoadError
 from scripts.experiment.load.place import HostPlace
 from scripts.experiment.one_run import Bench, perform
@@ -77,13 +77,13 @@ def begin(settings: Settings, stack: str | None, name: str = "", under: Path = E
 def conduct(folder: Folder) -> bool:
     """Make the runs that are not made yet; whether all of them are.
 
-    Ctrl-C and SIGTERM end it with KeyboardInterrupt: it can be gone on with, and the stack is at a version that serves
-    everywhere and is the one its config asks for.
+    Ctrl-C, SIGTERM and SIGHUP end it with KeyboardInterrupt: it can be gone on with, and the stack is at a version that
+    serves everywhere and is the one its config asks for.
     """
-    signal.signal(signal.SIGTERM, interrupt)
     settings = Settings.parse(folder.document["settings"])
     inventory = load(folder.document["stack"])
-    with Display(len(folder.document["runs"]), 0) as display:
+    total = len(folder.document["runs"])
+    with like_ctrl_c(), alone(inventory.stack, folder.path.parent), Display(total, 0) as display:
         deployer = Deployer(inventory, display.note)
         bench = Bench(inventory, settings, deployer, folder, display.say)
         with known_version(bench, display.note):
@@ -92,9 +92,22 @@ def conduct(folder: Folder) -> bool:
             return make_all(bench, display)
 
 
-def interrupt(*_: object) -> None:
-    """SIGTERM is taken as Ctrl-C is."""
-    raise KeyboardInterrupt
+@contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """Have a kill, or a terminal that is gone, do what Ctrl-C does; what is ignored, as under nohup, stays so."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -10,10 +10,12 @@ A run counts as done when its run.json says «finished»: that is written last, 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,20 @@ def newest_unfinished(under: Path = EXPERIMENTS) -> Folder | None:
         if not folder.is_finished:
             found.append(folder)
     return max(found, key=lambda folder: float(folder.document.get("created", 0)), default=None)
+
+
+@contextmanager
+def alone(stack: str, under: Path = EXPERIMENTS) -> Iterator[None]:
+    """Be the only experiment on a stack from this tree; another one's load would be measured, too. Ends with us."""
+    under.mkdir(parents=True, exist_ok=True)
+    with (under / f".{stack}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderError(
+                f"another experiment runs on stack {stack}", "wait for its end, or press Ctrl-C there"
+            ) from None
+        yield
 
 
 def new_name(kind: str) -> str:

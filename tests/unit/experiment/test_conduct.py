@@ -11,8 +11,8 @@ import pytest
 
 from scripts.experiment import conduct as conducting
 from scripts.experiment.deployer import Deployed
-from scripts.experiment.errors import DeployError
-from scripts.experiment.folder import Folder, write_json
+from scripts.experiment.errors import DeployError, FolderError
+from scripts.experiment.folder import Folder, alone, write_json
 from scripts.experiment.knee import Step
 from scripts.experiment.load.attack import LoadError
 from scripts.experiment.one_run import Bench
@@ -177,3 +177,11 @@ def test_nothing_is_measured_on_a_stack_that_cannot_be_brought_to_a_version(worl
         conducting.conduct(begin(tmp_path))
     assert not world.made
     assert world.config["version"] == "9.8.0"
+
+
+def test_a_second_experiment_on_the_same_stack_is_refused(world: World, tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    with alone("test", tmp_path), pytest.raises(FolderError, match="another experiment runs on stack test"):
+        conducting.conduct(folder)
+    assert not world.made
+    assert conducting.conduct(folder)
