@@ -44,7 +44,7 @@ def parse_window(text: str) -> Window | None:
         raise WindowError(f"{text!r} is not DAYS HH:MM-HH:MM [ZONE] such as Mon-Thu 09:00-16:30 Europe/Berlin")
     try:
         zone = ZoneInfo(match["zone"] or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones in the package tzdata
         raise WindowError(f"{match['zone']!r} is not a time zone such as UTC or Europe/Berlin") from None
     start, end = parse_time(match["start"]), parse_time(match["end"])
     if start == end:
