@@ -2,7 +2,8 @@
 
 Pure. Users noticed where more requests failed than without a release, or where times got worse than the margin allows.
 They did not where nothing more failed and every level shows that times are no worse. Everything between, such as too
-few runs, is «cannot be told». Levels above what the machine carries have no say.
+few runs, is «cannot be told». Where nothing was measured without a release, only failures are looked at. Levels above
+what the machine carries have no say.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Noticed(StrEnum):
     NO = "no"
     YES = "yes"
     UNKNOWN = "cannot be told"
+    NO_FAILURE = "no failed request"  # and no runs without a release, as in a soak, to compare times with
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ def answer(results: Results, strategy: str) -> Answer:
     bad = [sentence for cell in fit for sentence in complaints(results, cell)]
     if bad:
         return Answer(strategy, Noticed.YES, all_requests(fit), all_releases(fit), tuple(bad))
+    if not any(results.baseline(cell.level.name) for cell in fit):
+        only = "there are no runs without a release: times are not compared"
+        return Answer(strategy, Noticed.NO_FAILURE, all_requests(fit), all_releases(fit), (only,))
     open_questions = [sentence for cell in fit for sentence in doubts(cell)]
     if open_questions:
         return Answer(strategy, Noticed.UNKNOWN, all_requests(fit), all_releases(fit), tuple(open_questions))

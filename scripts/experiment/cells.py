@@ -148,7 +148,7 @@ class Results:
 def read_results(folder: Path, say: Callable[[str], None] = lambda _: None) -> Results:
     """Read an experiment's folder and compare its cells. Raises FolderError where nothing is measured yet.
 
-    `say` is told of each run that is reduced.
+    `say` is told of each run whose requests are reduced.
     """
     experiment = read_experiment(folder)
     measured, missing = [], []
@@ -157,8 +157,7 @@ def read_results(folder: Path, say: Callable[[str], None] = lambda _: None) -> R
         if run is None or run.outcome != "finished":
             missing.append(name)
             continue
-        say(name)
-        measured.append(Measured(run, summary_of(folder / "runs" / name)))
+        measured.append(Measured(run, summary_of(folder / "runs" / name, say)))
     if not measured:
         raise FolderError(
             f"experiment {experiment.name} has no finished run yet", f"`evenkeel experiment --resume {experiment.name}`"

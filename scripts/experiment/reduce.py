@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def reduce_run(folder: Path) -> RunSummary:
     return summary
 
 
-def summary_of(folder: Path) -> RunSummary:
+def summary_of(folder: Path, say: Callable[[str], None] = lambda _: None) -> RunSummary:
     """The run's summary: what is kept, or reduced again where that is older than the requests or of another form."""
     kept = folder / "summary.json"
     try:
@@ -101,6 +102,7 @@ def summary_of(folder: Path) -> RunSummary:
             return parse_summary(document)
     except (OSError, ValueError, TypeError, KeyError):
         pass  # made again just below; what is wrong with the run itself is said there
+    say(f"reducing the requests of {folder.name}")
     return reduce_run(folder)
 
 

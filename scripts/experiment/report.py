@@ -12,18 +12,24 @@ from components.render import render
 from scripts.experiment import report_tables as tables
 from scripts.experiment.answer import Answer, Noticed, answers
 from scripts.experiment.cells import Results, read_results
-from scripts.experiment.pictures.capacity import knee_picture
+from scripts.experiment.pictures.capacity import knee_picture, soak_picture
 from scripts.experiment.pictures.spread import box_pictures, error_picture
 from scripts.experiment.pictures.style import Picture
 from scripts.experiment.pictures.thesis import thesis_pictures
 from scripts.experiment.pictures.timelines import timeline_pictures
 from scripts.experiment.records import Experiment
 from scripts.experiment.report_words import sentence
+from scripts.experiment.soak import verdict
 from scripts.experiment.statistics.inferiority import Verdict
 from scripts.journal.words import span
 
-SAID = {Noticed.NO: "No", Noticed.YES: "Yes", Noticed.UNKNOWN: "Cannot be told"}
-TONES = {Noticed.NO: "good", Noticed.YES: "bad", Noticed.UNKNOWN: "open"}
+SAID = {
+    Noticed.NO: "No",
+    Noticed.YES: "Yes",
+    Noticed.UNKNOWN: "Cannot be told",
+    Noticed.NO_FAILURE: "No failed request",
+}
+TONES = {Noticed.NO: "good", Noticed.YES: "bad", Noticed.UNKNOWN: "open", Noticed.NO_FAILURE: "good"}
 LABELS = {
     "bluegreen": "Blue-green (Evenkeel)",
     "halves": "Halves (the thesis's way)",
@@ -31,6 +37,7 @@ LABELS = {
     "canary": "Canary",
 }
 SHOWN_REASONS = 4
+SAMPLES = "soak.csv"
 
 
 def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
@@ -39,8 +46,9 @@ def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
     Runs that are not measured yet are named on the page; `say` is told what is worked on.
     """
     results = read_results(folder, say)
-    pictures = draw(results)
-    context = content(results, pictures)
+    samples = folder / SAMPLES
+    pictures = draw(results, samples)
+    context = content(results, pictures) | {"soak": verdict(samples) if samples.exists() else []}
     place = folder / "pictures"
     place.mkdir(exist_ok=True)
     for picture in all_of(pictures):
@@ -51,7 +59,7 @@ def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
     return page
 
 
-def draw(results: Results) -> dict[str, list[Picture]]:
+def draw(results: Results, samples: Path) -> dict[str, list[Picture]]:
     """All pictures by the section they belong to."""
     knee = knee_picture(results.experiment)
     return {
@@ -60,6 +68,7 @@ def draw(results: Results) -> dict[str, list[Picture]]:
         "runs": box_pictures(results),
         "thesis": thesis_pictures(results),
         "knee": [knee] if knee else [],
+        "soak": [soak_picture(samples)] if samples.exists() else [],
     }
 
 

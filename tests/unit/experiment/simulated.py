@@ -110,6 +110,16 @@ def write_run(folder, run, plan, dice, started):
     })  # fmt: skip
 
 
+def write_soak(folder, releases=20, leak=0):
+    """soak.csv of three hosts whose memory goes up and down, and grows by `leak` bytes a release on the last one."""
+    lines = ["release,at,host,service,memory_bytes,disk_bytes"]
+    for release, (number, host) in product(range(1, releases + 2), enumerate(("app-a", "db-a", "control"))):
+        memory = 200 * 2**20 + number * 2**20 + release % 3 * 2**18 + (leak * release if host == "control" else 0)
+        lines += [f"{release},{START + 60 * release},{host},,{memory},{4 * 2**30}"]
+        lines += [f"{release},{START + 60 * release},{host},haproxy,{memory // 3},"]
+    (folder / "soak.csv").write_text("\n".join(lines) + "\n", "utf-8")
+
+
 def write_table(path, rows):
     """Requests as one_run keeps them."""
     text = io.StringIO()

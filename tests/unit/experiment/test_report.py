@@ -8,7 +8,7 @@ import pytest
 from scripts.experiment import report_words as words
 from scripts.experiment.report import make
 from scripts.experiment.statistics.bounds import rate
-from tests.unit.experiment.simulated import Simulation, write_experiment
+from tests.unit.experiment.simulated import Simulation, write_experiment, write_soak
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -120,6 +120,19 @@ def test_one_run_of_one_cell_is_a_report_too(tmp_path):
     assert "No run with a release has been measured." in page.text
     assert "There are too few runs to compare" in page.text
     assert "not looked for" in page.text
+
+
+def test_a_soak_is_judged_by_its_failures_and_by_what_it_leaves_behind(tmp_path):
+    plan = Simulation(levels=("low",), scenarios=("successful",), strategies=("bluegreen",), runs=6, seconds=5)
+    folder = write_experiment(tmp_path / "one", plan)
+    write_soak(folder, leak=2**20)
+    text = Page(make(folder).read_text("utf-8")).text
+    assert "Blue-green (Evenkeel) No failed request 0 of 600 requests failed" in text
+    assert "there are no runs without a release: times are not compared" in text
+    assert "memory of all on control: +1024.0 KiB a release" in text
+    write_soak(folder)
+    text = Page(make(folder).read_text("utf-8")).text
+    assert "nothing grows: 9 series of 3 hosts" in text
 
 
 def test_what_went_wrong_with_runs_is_on_the_page(tmp_path):
