@@ -148,7 +148,7 @@ def remarks(results: Results) -> list[str]:
     found = []
     if results.missing:
         some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
-        found.append(f"{len(results.missing)} runs are planned and not measured: {some}")
+        found.append(f"planned and not measured: {len(results.missing)}, {some}")
     for cell in results.cells:
         for measured in cell.unexpected:
             ended = measured.run.release.verdict if measured.run.release else "made no release"
