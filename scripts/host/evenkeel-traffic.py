@@ -10,8 +10,8 @@
     evenkeel-traffic restore                    bring HAProxy, or its next start, to routing.json
     evenkeel-traffic watch                      be the dead-man timer (what evenkeel-deadman.service runs)
 
-For releases; all print servers, routing, timer and writes as JSON, those after `state` read an order in JSON with at least
-{"token", "turn"} from standard input:
+For releases; all print servers, routing, timer and writes as JSON, those after `state` read an order in JSON with at
+least {"token", "turn"} from standard input:
 
     evenkeel-traffic state
     evenkeel-traffic apply     {"release", "servers": {NAME: {"state", "weight"?}}, "live"?, "force"?,

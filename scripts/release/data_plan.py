@@ -14,7 +14,7 @@ from components.manifest import Manifest
 from components.migration import MigrationError, is_same, left_alone, plan
 from components.tables import Table
 from scripts.release.app_servers import Slot
-from scripts.release.data import physical
+from scripts.release.data import left_words, physical
 from scripts.release.documents import Version, listed
 from scripts.release.errors import RefusedError, StageFailedError
 from scripts.release.work import Work
@@ -57,6 +57,8 @@ def change(
         if pair["state"] == "level" and (there := other_side(pair["data"], names, live, wanted)):
             work.say(f"the tables of {release.version} are there and kept level: only users move")
             return there, None
+        if pair["state"] == "left" and release.previous and other_side(pair["data"], names, live, wanted):
+            raise RefusedError(left_words(release.version, release.previous.version))
     for pair in release.pairs:
         # A copy that was broken off goes on, if it is the very one that would be begun now.
         if pair["state"] in ("making", "level") and is_same_change(work, manifest, live, pair["data"]):

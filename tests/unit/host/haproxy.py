@@ -60,7 +60,9 @@ class FakeHaproxy:
         """Answer «show map», «show map PATH», «show table writes» and «show info»."""
         match command.split():
             case [_, "map"]:
-                return "".join(f"1 (/state/{name}) pattern loaded from file '{state_folder()}/{name}'\n" for name in self.maps)
+                return "".join(
+                    f"1 (/state/{name}) pattern loaded from file '{state_folder()}/{name}'\n" for name in self.maps
+                )
             case [_, "map", path]:
                 entries = self.maps.get(path.rpartition("/")[2], {}).items()
                 return "".join(f"0x55 {key} {value}\n" for key, value in entries)
