@@ -23,7 +23,7 @@ from cassandra.query import BoundStatement
 from scripts.tables.backfill import Writer, joined
 from scripts.tables.cells import Row, TokenRange, open_table
 from scripts.tables.compare import TELL_ROWS, Again, Comparer
-from scripts.tables.difference import EQUAL, Outcome, Twin
+from scripts.tables.difference import Outcome, Twin
 from scripts.tables.errors import TablesError
 from scripts.tables.mapping import Plan, plans
 from scripts.tables.progress import Part
@@ -129,8 +129,8 @@ class TableScan:
         """
         if source is None:
             return [], self._taken_back(target)
-        if target is not None and outcome == EQUAL:
-            return [], []
+        if not (outcome.differences or outcome.unrepresentable or outcome.left_over):
+            return [], []  # the same, or about to end, or without a default that a deletion has covered
         twins = self.comparer.mapping.statics if source.clustering is None else self.comparer.mapping.regulars
         plan = self.partitions if source.clustering is None else self.rows
         kept = {twin.source: source.cells[twin.source] for twin in twins if twin.source in source.cells}
