@@ -197,9 +197,8 @@ def apply(order: Record) -> Record:
         if "deadman" in order:
             arm(order, record)
         if order.get("freeze"):
-            record |= {"frozen": {"release": order["release"], "seconds": order["freeze"], "at": time.time()}}
-            store(record)
             freezing.freeze(order["freeze"])
+            record |= {"frozen": {"release": order["release"], "seconds": order["freeze"], "at": time.time()}}
         switch(target, current)
         record |= {"release": order["release"], "servers": target}
         if "freeze" in order and not order["freeze"]:

@@ -92,10 +92,18 @@ def planned(work: Work, manifest: Manifest, live: Schema, number: int, name: str
             number=number,
             keyspace=str(ring["keyspace"]),
             mirror=str(release.plan.get("mirror", "trigger")),
+            taken=held_elsewhere(release.pairs, name),
         )
     except MigrationError as error:
         raise RefusedError(str(error)) from None
     return found.as_dict() if found else None
+
+
+def held_elsewhere(pairs: Iterable[Mapping[str, Any]], name: str) -> set[str]:
+    """Return the tables that other releases have made or work on, so that one that is new altogether is not them."""
+    others = [pair["data"] for pair in pairs if pair["data"]["release"] != name]
+    paired = {table[side] for data in others for table in data["tables"] for side in ("source", "target")}
+    return paired | {made["target"] for data in others for made in data.get("created", ())}
 
 
 def other_side(data: Mapping[str, Any], names: Mapping[str, str], live: Schema, wanted: Schema) -> dict[str, str]:
