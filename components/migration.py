@@ -70,7 +70,7 @@ def plan(
         if old is None:
             created.append(made_new(table, target))
         else:
-            derivation = Derivation(new_manifest.version, old, table, migrations.get(table.name, NONE))
+            derivation = Derivation(new_manifest.version, old, table, migrations.get(table.name, NONE), mirror)
             changes.append(derivation.change(previous[table.name], target))
         if target in {*in_use, *names.values()}:
             raise MigrationError(f"the table {table.name} would be kept as {target}, and there is a table of that name")
@@ -123,6 +123,7 @@ class Derivation:
     old: Table
     new: Table
     migration: Migration
+    mirror: str = "trigger"
 
     def change(self, source: str, target: str) -> TableChange:
         """Return the change; raises MigrationError where it cannot be made or does not end in the new table."""
@@ -250,6 +251,11 @@ class Derivation:
     def require_copyable(self, change: TableChange) -> None:
         """Refuse lists that are not frozen unless the table's files can be taken over as they are."""
         for pair in change.pairs:
+            if pair.source_type.startswith("list<") and self.mirror == "scan":
+                raise MigrationError(
+                    f"{self.old.name}.{pair.source} is a list that is not frozen, whose elements no scan makes level:"
+                    " use a frozen list in a column of another name, or `mirror: trigger`"
+                )
             if pair.source_type.startswith("list<") and not change.is_additive:
                 raise MigrationError(
                     f"{self.old.name}.{pair.source} is a list that is not frozen, whose elements only an import of"

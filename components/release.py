@@ -52,6 +52,13 @@ class Release(pulumi.ComponentResource):
         self.plan = args.settings.release.plan(
             sites, args.settings.sizes["app"].memory_mb, args.settings.load_balancer.ready_path
         )
+        if self.plan["mirror"] == "scan":
+            # A preview asks no database: how long it will be for these tables is measured and said by preflight.
+            pulumi.log.info(
+                "mirror: scan: a release that changes the data has writes wait (503), reads go on, for"
+                f" {self.plan['freeze_seconds']} s at most (freezeSeconds); preflight measures for how long",
+                resource=self,
+            )
         self.identity = self._identify()
         self.stages: list[pulumi.Output[str]] = []
         before: list[pulumi.Resource] = list(args.after)

@@ -16,7 +16,7 @@ HEADER = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
 KEYS = (
     *("strategy", "gate", "gateSeconds", "bakeSeconds", "canarySteps", "canaryBakeSeconds", "canaryMinRequests"),
     *("canaryMaxErrorIncrease", "canaryMaxLatencyRatio", "deadmanSeconds", "lockWaitSeconds", "window", "notify"),
-    *("mirror", "backfillPace", "backfillRowsPerSecond"),
+    *("mirror", "freezeSeconds", "backfillPace", "backfillRowsPerSecond"),
 )
 
 
@@ -45,8 +45,8 @@ class CanarySettings:
 class ReleaseSettings:
     """Everything about releases; times in seconds. `window` is "" for at any time, `notify` URLs.
 
-    `mirror` is how two tables are kept equal, `backfill_pace` what the copy gives way to, `backfill_rows` the fewest
-    rows a second that it may come down to.
+    `mirror` is how two tables are kept equal, `freeze_seconds` the longest that writes may wait for it, `backfill_pace`
+    what the copy gives way to, `backfill_rows` the fewest rows a second that it may come down to.
     """
 
     strategy: str
@@ -59,6 +59,7 @@ class ReleaseSettings:
     window: str
     notify: tuple[str, ...]
     mirror: str
+    freeze_seconds: int
     backfill_pace: str
     backfill_rows: int
 
@@ -75,6 +76,7 @@ class ReleaseSettings:
             "lock_wait_seconds": self.lock_wait_seconds,
             "window": self.window,
             "mirror": self.mirror,
+            "freeze_seconds": self.freeze_seconds,
             "backfill_pace": self.backfill_pace,
             "backfill_rows": self.backfill_rows,
             "app_memory_mb": app_memory_mb,
@@ -95,6 +97,7 @@ def read_release(reader: Reader) -> ReleaseSettings:
         window=read_window(reader),
         notify=read_notify(reader),
         mirror=reader.one_of("mirror", MIRRORS),
+        freeze_seconds=reader.whole("freezeSeconds", 5, 3_600),
         backfill_pace=reader.one_of("backfillPace", PACES),
         backfill_rows=reader.whole("backfillRowsPerSecond", 1, 1_000_000),
     )

@@ -16,10 +16,14 @@ GATES = ("none", "person", "time")
 MIRRORS = ("trigger", "scan")
 PACES = ("users", "none")
 BACKFILL_ROWS = 50  # the fewest rows a second that a copy may keep
+FREEZE_SECONDS = 60  # the longest that writes may wait
 
 
 class Kind(StrEnum):
-    """What a stage does. `tables`, `backfill` and `verify` act only where the data changes."""
+    """What a stage does. `tables`, `backfill` and `verify` act only where the data changes.
+
+    `freeze` acts only where, besides, no mirror keeps the tables level: from it to the end of `settle` writes wait.
+    """
 
     PREFLIGHT = "preflight"
     TABLES = "tables"
@@ -28,6 +32,7 @@ class Kind(StrEnum):
     INSTALL = "install"
     SMOKE = "smoke"
     GATE = "gate"
+    FREEZE = "freeze"
     SHIFT = "shift"
     SETTLE = "settle"
     ROLLBACK = "rollback"
@@ -74,7 +79,7 @@ def order(groups: int) -> tuple[Stage, ...]:
     for group in range(1, groups + 1):
         middle += [Stage(Kind.INSTALL, group), Stage(Kind.SMOKE, group)]
         if group == 1:
-            middle.append(Stage(Kind.GATE))
+            middle += [Stage(Kind.GATE), Stage(Kind.FREEZE)]
         middle.append(Stage(Kind.SHIFT, group))
     data = (Stage(Kind.TABLES), Stage(Kind.BACKFILL), Stage(Kind.VERIFY))
     return (Stage(Kind.PREFLIGHT), *data, *middle, Stage(Kind.SETTLE), Stage(Kind.ROLLBACK), Stage(Kind.OUTCOME))
@@ -114,13 +119,22 @@ def reason_to_skip(stage: Stage, earlier: Sequence[Mapping[str, Any]]) -> str:
 
 
 def reason_of_data(stage: Stage, earlier: Sequence[Mapping[str, Any]]) -> str:
-    """Return why a stage that changes data has nothing to do, "" if it has, and for all other stages."""
-    if stage.kind not in (Kind.TABLES, Kind.BACKFILL, Kind.VERIFY):
-        return ""
+    """Return why a stage has nothing to do because of what becomes of the data, "" if it has."""
     data = next((said["figures"]["data"] for said in earlier if said.get("figures", {}).get("data")), None)
+    if stage.group > 1 and waits(data):
+        return "all sites go together, so that writes wait once"
+    if stage.kind not in (Kind.TABLES, Kind.BACKFILL, Kind.VERIFY, Kind.FREEZE):
+        return ""
     if data is None:
         return "the data does not change"
-    return "" if data["tables"] or stage.kind is Kind.TABLES else "no rows are copied: the tables are new altogether"
+    if not data["tables"] and stage.kind is not Kind.TABLES:
+        return "no rows are copied: the tables are new altogether"
+    return "the mirror keeps the tables level" if stage.kind is Kind.FREEZE and not waits(data) else ""
+
+
+def waits(data: Mapping[str, Any] | None) -> bool:
+    """Tell whether writes wait in a release that changes the data like this: rows are copied, and nothing mirrors."""
+    return data is not None and data.get("mirror") == "scan" and bool(data["tables"])
 
 
 def reason_to_pass(plan: Mapping[str, Any], *, is_revert: bool) -> str:
@@ -151,12 +165,14 @@ def deadline(stage: Stage, plan: Mapping[str, Any], rows: int | None = None) -> 
 
 
 def deadline_with_data(kind: Kind, plan: Mapping[str, Any], rows: int | None) -> float | None:
-    """Return the time of a stage that makes, copies, compares or drops tables; None for any other."""
+    """Return the time of a stage that makes, copies, compares or drops tables, or has writes wait; else None."""
     match kind:
         case Kind.TABLES:
             return 300.0
         case Kind.BACKFILL | Kind.VERIFY:
             return 600.0 + copy_seconds(plan, rows)
+        case Kind.FREEZE:
+            return 120.0 + float(plan.get("freeze_seconds", FREEZE_SECONDS))
         case Kind.SETTLE if rows is not None:
             return 390.0 + copy_seconds(plan, rows)
         case Kind.ROLLBACK if rows is not None:

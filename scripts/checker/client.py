@@ -19,9 +19,9 @@ How it goes about it, so that a judge can be strict:
   all of them. Updates set some of the columns, never all, so that a row's cells have different writers and write times.
 - Half of the writers keep their connections, half make a new one for each request. Every connection goes to one
   address that is picked at random from what the name resolves to at that moment.
-- ok: the status that is right. failed: the service said that it did nothing (4xx), or there was no connection to send
-  on. unknown: everything else (5xx, a broken connection, no answer in time). Nothing is sent again. A row with an
-  unknown outcome is not written again: so what is known of it stays strict.
+- ok: the status that is right. failed: the service said that it did nothing (4xx), a load balancer that writes wait for
+  a release, or there was no connection to send on. unknown: everything else (5xx, a broken connection, no answer in
+  time). Nothing is sent again. A row whose write was not ok is not written again: so what is known of it stays strict.
 - DELETE is the only request here that a load balancer may send twice, and a deleted row stays deleted.
 """
 
@@ -44,6 +44,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+WAIT = b'"writes_wait"'  # in a load balancer's answer while writes wait for a release
 SHARES = {"insert": 50, "update": 30, "delete": 20}
 COLUMNS = ("name", "description", "quantity", "tags")
 RIGHT = {"insert": 201, "update": 200, "delete": 204}
@@ -207,6 +208,7 @@ class Writer:
         self.versions: Counter[str] = Counter()
         self.times: list[float] = []
         self.failures: Counter[str] = Counter()
+        self.told_to_wait = 0
 
     def work(self) -> None:
         """Do what is due until it is over."""
@@ -260,7 +262,9 @@ class Writer:
             if task.key is None and key is not None:
                 task.rows.add(key)
             return
-        if not (answer.status == 404 and task.rows.shared):  # somebody else may have deleted what is everybody's
+        if is_told_to_wait(answer):
+            self.told_to_wait += 1
+        elif not (answer.status == 404 and task.rows.shared):  # somebody else may have deleted what is everybody's
             self.failures[f"{task.kind}: {answer.status or 'no answer'} {answer.error}".strip()] += 1
         if key is not None:
             task.rows.forget(key)
@@ -270,7 +274,12 @@ def outcome_of(kind: str, answer: Answer) -> str:
     """What an answer says of its operation: ok, failed (it has not happened and will not), or unknown."""
     if answer.status == RIGHT[kind]:
         return "ok"
-    return "failed" if not answer.sent or 400 <= answer.status < 500 else "unknown"
+    return "failed" if not answer.sent or 400 <= answer.status < 500 or is_told_to_wait(answer) else "unknown"
+
+
+def is_told_to_wait(answer: Answer) -> bool:
+    """Tell whether a load balancer has said that writes wait, with Retry-After: it has sent the request nowhere."""
+    return answer.status == 503 and WAIT in answer.body and answer.headers.get("retry-after", "").isdigit()
 
 
 class Run:
@@ -314,6 +323,7 @@ class Run:
             "run": self.name, "operations": total, "seconds": round(seconds, 1),
             "rate": round(total / max(seconds, 0.001), 1), "results": dict(results),
             "failed_requests": sum(failures.values()), "failures": dict(failures),
+            "told_to_wait": sum(writer.told_to_wait for writer in self.writers),
             "versions": dict(sum((writer.versions for writer in self.writers), Counter())),
             "p50_ms": _percentile(times, 50), "p99_ms": _percentile(times, 99), "lag_p99_ms": _percentile(lags, 99),
         }  # fmt: skip

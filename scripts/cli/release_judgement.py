@@ -107,6 +107,16 @@ def judge_timers(view: View) -> Iterator[Problem]:
         yield Problem(names[0], f"{', '.join(names)}: the dead-man timer of {release} {what}", "pulumi up")
 
 
+def judge_freeze(view: View) -> Iterator[Problem]:
+    """No writes wait but for a release that goes on; HAProxy and its load balancer's record agree on it."""
+    frozen = {name: traffic.raw["routing"] or {} for name, traffic in view.traffic.items() if traffic.routing.is_frozen}
+    if not frozen or is_running(view):
+        return
+    held = [routing["frozen"] for routing in frozen.values() if routing.get("frozen")]
+    whose = f" for {held[0]['release']}, which nobody carries out" if held else ", which its record does not know of"
+    yield Problem(next(iter(frozen)), f"{', '.join(frozen)}: writes wait (503){whose}", "pulumi up")
+
+
 def judge_lease(view: View) -> Iterator[Problem]:
     """A release in progress has somebody who carries it out."""
     release = view.release
@@ -130,7 +140,7 @@ def is_running(view: View) -> bool:
 
 def judge_mirror(view: View) -> Iterator[Problem]:
     """While tables live in pairs every database node mirrors them, and they are level."""
-    pairs = (view.journal or {}).get("pairs") or []
+    pairs = [pair for pair in (view.journal or {}).get("pairs") or [] if pair["data"].get("mirror") != "scan"]
     needed = {name for pair in pairs if pair["state"] in ("level", "apart") for name in qualified(pair["data"])}
     for report in view.reports if needed else ():
         if report.host.role is not Role.DATABASE or report.facts is None:
@@ -153,6 +163,7 @@ RULES: tuple[Callable[[View], Iterable[Problem]], ...] = (
     judge_routing,
     judge_left_out,
     judge_timers,
+    judge_freeze,
     judge_lease,
     judge_mirror,
 )

@@ -38,6 +38,9 @@ def release_lines(view: View) -> list[str]:
         lines.append(
             f"[yellow]on hold[/] by {escape(hold['who'])}: {escape(hold['reason'])}; `evenkeel unhold` lifts it"
         )
+    frozen = [name for name, one in view.traffic.items() if one.routing.is_frozen]
+    if frozen:
+        lines.append(f"[yellow]writes wait[/] (503) on {', '.join(frozen)}; reads go on")
     timers = [f"{name} {timer_words(one)}" for name, one in view.traffic.items() if one.timer]
     return [*lines, "dead-man timers: " + ", ".join(timers)] if timers else lines
 
@@ -46,6 +49,7 @@ PAIRED = {
     "making": "are being made level",
     "level": "are kept level, both ways",
     "apart": "differ: `evenkeel undo` would lose what the older one lacks",
+    "left": "are not kept level: users left the older one as it is; `evenkeel retire` drops it",
     "dropping": "are being taken apart, or were when that stopped; the next release or `evenkeel retire` finishes it",
 }
 

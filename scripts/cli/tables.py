@@ -117,6 +117,9 @@ def compare(stack: StackOption = None) -> None:
         print("no two tables live at once")
         return
     pair = known["pairs"][0]
+    if pair["state"] == "left":
+        print(f"{words_of(pair['data'])} are not kept level: users left the older one as it is; nothing to compare")
+        return
     tables = ControlTables(machines, pair["data"])
     try:
         figures = follow(tables, Users(LoadBalancers(machines, 0, 0), tables, None))

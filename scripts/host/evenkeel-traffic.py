@@ -5,16 +5,18 @@
     evenkeel-traffic stat                       HAProxy's own counters, as JSON
     evenkeel-traffic samples SECONDS            requests, errors and times of each server lately, as JSON
     evenkeel-traffic set SERVER STATE [WEIGHT]  by hand: STATE is ready, drain or maint; WEIGHT 0 to 256
+    evenkeel-traffic thaw                       by hand: let writes through that wait for a release
     evenkeel-traffic save                       write the state file that a start or reload reads back
     evenkeel-traffic restore                    bring HAProxy, or its next start, to routing.json
     evenkeel-traffic watch                      be the dead-man timer (what evenkeel-deadman.service runs)
 
-For releases; all print servers, routing and timer as JSON, those after `state` read an order in JSON with at least
-{"token", "turn"} from standard input:
+For releases; all print servers, routing, timer and writes as JSON, those after `state` read an order in JSON with at
+least {"token", "turn"} from standard input:
 
     evenkeel-traffic state
     evenkeel-traffic apply     {"release", "servers": {NAME: {"state", "weight"?}}, "live"?, "force"?,
-                                "versions"?: {VERSION: SLOT}, "deadman"?: {"seconds"}}; servers not named stay
+                                "versions"?: {VERSION: SLOT}, "deadman"?: {"seconds"}, "freeze"?}; servers not named
+                                stay. "freeze": 12 has writes answered with 503 and Retry-After: 12, null ends that
     evenkeel-traffic renew     {"seconds"}: put the timer's deadline off
     evenkeel-traffic confirm   {"live"?}: keep this routing, disarm the timer
     evenkeel-traffic revert    back to the routing from before the release; adds "reverted"
@@ -37,7 +39,7 @@ from evenkeel_haproxy import RefusedError
 from evenkeel_samples import samples
 
 ORDERS = {"apply": routing.apply, "renew": routing.renew, "confirm": routing.confirm, "revert": routing.revert}
-MISUSE = "use show, stat, samples SECONDS, set SERVER ready|drain|maint [WEIGHT], save, restore, watch, state, "
+MISUSE = "use show, stat, samples SECONDS, set SERVER ready|drain|maint [WEIGHT], thaw, save, restore, watch, state, "
 
 
 def change(server: str, state: str, weight: str | None) -> None:
@@ -76,6 +78,8 @@ def main(arguments: list[str]) -> None:
             print(json.dumps(routing.state()))
         case ["samples", seconds] if seconds.replace(".", "", 1).isdigit():
             print(json.dumps(samples(float(seconds))))
+        case ["thaw"]:
+            routing.thaw_by_hand()
         case ["save"]:
             save()
         case ["restore"]:

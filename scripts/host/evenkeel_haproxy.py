@@ -196,16 +196,24 @@ def routed(lines: list[str], wanted: Mapping[str, Mapping[str, Any]] | None, *, 
 
 
 def save_versions(versions: Mapping[str, str]) -> None:
-    """Write the map of versions to slots, and put it into a running HAProxy that knows it, all at once."""
-    entries = {version: f"{BACKEND}_{slot}" for version, slot in versions.items()}
-    content = "".join(f"{version} {backend}\n" for version, backend in entries.items())
-    if read("versions.map") != content:
-        write("versions.map", content)
-    path = f"{FOLDER}/versions.map"
+    """Write the map of versions to slots, and put it into a running HAProxy that knows it."""
     with contextlib.suppress(RefusedError):
-        if path not in ask("show map"):
-            return
-        number = ask(f"prepare map {path}").rpartition(":")[2].strip()
-        for version, backend in entries.items():
-            tell(f"add map @{number} {path} {version} {backend}")
-        tell(f"commit map @{number} {path}")
+        save_map("versions.map", {version: f"{BACKEND}_{slot}" for version, slot in versions.items()})
+
+
+def save_map(name: str, entries: Mapping[str, str]) -> bool:
+    """Write a map, and put it into a running HAProxy all at once; return whether its configuration knows the map.
+
+    The file is written whatever HAProxy says: its next start reads it.
+    """
+    content = "".join(f"{key} {value}\n" for key, value in entries.items())
+    if read(name) != content:
+        write(name, content)
+    path = f"{FOLDER}/{name}"
+    if path not in ask("show map"):
+        return False
+    number = ask(f"prepare map {path}").rpartition(":")[2].strip()
+    for key, value in entries.items():
+        tell(f"add map @{number} {path} {key} {value}")
+    tell(f"commit map @{number} {path}")
+    return True

@@ -7,6 +7,8 @@ made from it.
 
 A release that moves users arms the dead-man timer (`deadman.json`) first: unless it is renewed and in the end
 confirmed, `watch` takes users back to the routing from before the release.
+
+Writes may have to wait for a release (`frozen`, evenkeel_freeze): the timer ends that too, once users are back.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import evenkeel_deadman as deadman
+import evenkeel_freeze as freezing
 import evenkeel_haproxy as haproxy
 from evenkeel_haproxy import RefusedError, Servers
 
 OLDER, UNSAFE, FIRED = 4, 5, 6  # exit statuses
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.25
-ORDER_KEYS = {"token", "turn", "release", "live", "servers", "versions", "deadman", "seconds", "force"}
+ORDER_KEYS = {"token", "turn", "release", "live", "servers", "versions", "deadman", "seconds", "force", "freeze"}
 
 Record = dict[str, Any]
 
@@ -49,7 +52,7 @@ def load(name: str) -> Record | None:
 
 def routing() -> Record:
     """Return the routing; where none was ever written, HAProxy's own."""
-    empty: Record = {"release": None, "token": 0, "turn": 0, "live": None, "versions": {}, "at": 0.0}
+    empty: Record = {"release": None, "token": 0, "turn": 0, "live": None, "versions": {}, "frozen": None, "at": 0.0}
     return load("routing.json") or empty | {"servers": plain(haproxy.servers())}
 
 
@@ -65,7 +68,7 @@ def store(record: Record) -> None:
 
 
 def state() -> Record:
-    """Return servers, routing and timer."""
+    """Return servers, routing, timer, and how it is with writes: whether they wait, and how many are under way."""
     pending = deadman.pending()
     timer = pending and {
         "release": pending["release"],
@@ -73,7 +76,8 @@ def state() -> Record:
         "fired": pending["fired"],
         "held": pending["held"],
     }
-    return {"servers": haproxy.details(), "routing": load("routing.json"), "deadman": timer}
+    writes = {"frozen": freezing.frozen(), "under_way": freezing.under_way()}
+    return {"servers": haproxy.details(), "routing": load("routing.json"), "deadman": timer, "writes": writes}
 
 
 def arm(order: Record, record: Record) -> None:
@@ -123,6 +127,9 @@ def check_order(order: object, *needed: str) -> Record:
     for slot in order.get("versions", {}).values():
         if slot not in haproxy.SLOTS:
             raise RefusedError(f"slot {slot!r} is not one of {', '.join(haproxy.SLOTS)}", 2)
+    wait = order.get("freeze")
+    if wait is not None and (not isinstance(wait, int) or not 1 <= wait <= 3600):
+        raise RefusedError("freeze must be the seconds of Retry-After, 1 to 3600, or null", 2)
     return order
 
 
@@ -189,12 +196,25 @@ def apply(order: Record) -> Record:
             raise RefusedError("this would leave no server that is open and up; nothing was changed", UNSAFE)
         if "deadman" in order:
             arm(order, record)
+        if order.get("freeze"):
+            freezing.freeze(order["freeze"])
+            record |= {"frozen": {"release": order["release"], "seconds": order["freeze"], "at": time.time()}}
         switch(target, current)
         record |= {"release": order["release"], "servers": target}
+        if "freeze" in order and not order["freeze"]:
+            thaw(record)  # not before users are where they are to write
         record |= {key: order[key] for key in ("live", "versions") if key in order}
         store(record)
         haproxy.save_versions(record["versions"])
         return state()
+
+
+def thaw(record: Record) -> None:
+    """Let writes through again, if they wait."""
+    if record.get("frozen") or freezing.frozen():
+        record["frozen"] = None
+        store(record)
+        freezing.thaw()
 
 
 def renew(order: Record) -> Record:
@@ -237,17 +257,21 @@ def revert(order: Record) -> Record:
 
 
 def go_back(record: Record, pending: Record) -> None:
-    """Route as before the release; refused while none of the servers of then can answer."""
+    """Route as before the release, and let writes through; refused while none of the servers of then can answer."""
     before = pending["before"]
     # A server that is new since then stays closed.
     target = wanted_servers({}, before, haproxy.servers())
     current = haproxy.servers()
+    if plain(current) == target:
+        thaw(record)  # users have not been moved yet: no reason to have writes wait for anything
     if not serving(target, current):
         current = await_health(target)
     if not serving(target, current):
         raise RefusedError("none of the servers from before the release is up; traffic stays where it is", UNSAFE)
     switch(target, current)
-    store(record | {key: before[key] for key in ("release", "live", "servers")} | {"servers": target})
+    record |= {key: before[key] for key in ("release", "live", "servers")} | {"servers": target}
+    store(record)
+    thaw(record)
 
 
 def restore() -> None:
@@ -256,6 +280,10 @@ def restore() -> None:
         record = load("routing.json")
         haproxy.save(record and record["servers"])
         haproxy.save_versions(record["versions"] if record else {})
+        held = (record or {}).get("frozen")
+        with contextlib.suppress(RefusedError):
+            # The file is written even where HAProxy does not run: it is what its start reads.
+            freezing.freeze(held["seconds"]) if held else freezing.thaw()
         if record is None:
             return
         with contextlib.suppress(RefusedError):
@@ -271,6 +299,12 @@ def set_one(server: str, wanted: Record) -> None:
         target = wanted_servers({server: wanted}, record, current)
         switch(target, current)
         store(record | {"servers": target})
+
+
+def thaw_by_hand() -> None:
+    """Let writes through whatever a release says; for a person who knows that no release goes on."""
+    with alone():
+        thaw(routing())
 
 
 def watch() -> None:

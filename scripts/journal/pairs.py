@@ -17,12 +17,14 @@ from scripts.journal.records import require_record
 from scripts.journal.transaction import Transaction
 
 # making: being made and filled; level: mirrored both ways and compared; apart: compared, and the older one lacks
-# something; dropping: one of the two goes; dropped: gone
-STATES = ("making", "level", "apart", "dropping", "dropped")
+# something; left: users write to the new one alone, the old one is as they left it; dropping: one of the two goes;
+# dropped: gone
+STATES = ("making", "level", "apart", "left", "dropping", "dropped")
 WORDS = {
     "making": "makes a second table beside {old}",
     "level": "keeps {both} level, both ways",
     "apart": "has found {both} apart",
+    "left": "leaves {old} as it is: users write to the new table alone",
     "dropping": "takes down the mirror between {both}",
     "dropped": "has one table again: {both} are no pair any more",
 }

@@ -55,7 +55,7 @@ class Store:
         return self._do(releases.finish, asked)
 
     def pair(self, asked: Asked) -> Answer:
-        """{"id", "state": making|level|apart|dropping|dropped, "data"?, "reason"?} -> {"pair": PAIR}."""
+        """{"id", "state": making|level|apart|left|dropping|dropped, "data"?, "reason"?} -> {"pair": PAIR}."""
         return self._do(pairs.pair, asked)
 
     def acquire(self, asked: Asked) -> Answer:

@@ -69,6 +69,14 @@ def pair_between(pairs: Sequence[Mapping[str, Any]], one: Version, other: Versio
     return None
 
 
+def left_words(target: str, live: str) -> str:
+    """Return why there is no way back to a version after a release for which writes waited."""
+    return (
+        f"the tables of {target} are as they were when users left them (`mirror: scan`), so going back would lose what"
+        f" was written to those of {live} since; release a version whose migration leads on from {live}"
+    )
+
+
 def share_tables(one: Version, other: Version) -> bool:
     """Tell whether two versions work on the same tables."""
     logical = {*one.tables, *other.tables}

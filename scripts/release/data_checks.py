@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.stages import copy_seconds
+from components.stages import copy_seconds, waits
 from scripts.journal.words import span
+from scripts.release import freezing
 from scripts.release.control_tables import ControlTables
 from scripts.release.databases import Databases, check_jars
 from scripts.release.documents import listed
@@ -22,11 +23,6 @@ Inspected = Mapping[str, Any]
 
 def check(work: Work, data: Mapping[str, Any]) -> None:
     """Raise RefusedError with the first thing that stands against it; note about how many rows there are to copy."""
-    if data["mirror"] != "trigger":
-        raise RefusedError(
-            "`mirror: scan` cannot release a change of the data yet; set `mirror: trigger`, or keep the tables as they"
-            " are"
-        )
     tables, databases = ControlTables(work.told.stack, data), Databases(work.told.stack)
     seen = tables.inspect()
     check_nodes(seen)
@@ -37,12 +33,40 @@ def check(work: Work, data: Mapping[str, Any]) -> None:
     if not data["tables"]:
         return
     work.check()
-    check_conditional(data, tables.conditional())
     check_grace(work, data, seen)
     check_room(data, databases.room(data["keyspace"], [table["source"] for table in data["tables"]]))
+    if waits(data):
+        check_freeze(work, tables)
+        return
+    check_conditional(data, tables.conditional())
     check_jars(databases.mirrors())
     work.say("trying the mirror through every database node")
     work.figures["probed"] = tables.probe()
+
+
+def check_freeze(work: Work, tables: ControlTables) -> None:
+    """Say how long writes will wait and what that release costs, or refuse where they would wait too long."""
+    release = work.told.release
+    require_every_balancer(work)
+    work.say("trying how long a scan of both tables takes")
+    seconds = freezing.expected(tables)
+    work.figures["freeze_expected"] = round(seconds, 1)
+    freezing.require_short(seconds, release.plan)
+    came_from = release.previous.version if release.previous else "the live version"
+    work.say(
+        f"`mirror: scan`: writes will wait for about {span(seconds)}, answered with 503, and for"
+        f" {span(freezing.ceiling(release.plan))} at most; all sites go together; afterwards nothing leads back to"
+        f" {came_from} without losing what was written since, so there is no `evenkeel undo` to it"
+    )
+
+
+def require_every_balancer(work: Work) -> None:
+    """Refuse while a load balancer is away: it could let writes through that no scan sees."""
+    if lost := sorted(work.load_balancers.lost):
+        raise RefusedError(
+            f"{listed(lost)} cannot be reached, and with `mirror: scan` every load balancer must have writes wait;"
+            " start it, or use `mirror: trigger`"
+        )
 
 
 def rows_of(data: Mapping[str, Any], seen: Inspected) -> int:
@@ -68,7 +92,7 @@ def check_table(name: str, found: Mapping[str, Any] | None) -> None:
         raise RefusedError(f"the database has no table {name}, which the live version works on; see `evenkeel history`")
     if found.get("counter"):
         raise RefusedError(
-            f"the table {name} has counters, which cannot be mirrored (Cassandra takes no time for them)"
+            f"the table {name} has counters, which can be neither mirrored nor copied: Cassandra takes no time for them"
         )
 
 

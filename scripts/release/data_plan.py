@@ -14,7 +14,7 @@ from components.manifest import Manifest
 from components.migration import MigrationError, is_same, left_alone, plan
 from components.tables import Table
 from scripts.release.app_servers import Slot
-from scripts.release.data import physical
+from scripts.release.data import left_words, physical
 from scripts.release.documents import Version, listed
 from scripts.release.errors import RefusedError, StageFailedError
 from scripts.release.work import Work
@@ -57,6 +57,8 @@ def change(
         if pair["state"] == "level" and (there := other_side(pair["data"], names, live, wanted)):
             work.say(f"the tables of {release.version} are there and kept level: only users move")
             return there, None
+        if pair["state"] == "left" and release.previous and other_side(pair["data"], names, live, wanted):
+            raise RefusedError(left_words(release.version, release.previous.version))
     for pair in release.pairs:
         # A copy that was broken off goes on, if it is the very one that would be begun now.
         if pair["state"] in ("making", "level") and is_same_change(work, manifest, live, pair["data"]):
@@ -90,10 +92,18 @@ def planned(work: Work, manifest: Manifest, live: Schema, number: int, name: str
             number=number,
             keyspace=str(ring["keyspace"]),
             mirror=str(release.plan.get("mirror", "trigger")),
+            taken=held_elsewhere(release.pairs, name),
         )
     except MigrationError as error:
         raise RefusedError(str(error)) from None
     return found.as_dict() if found else None
+
+
+def held_elsewhere(pairs: Iterable[Mapping[str, Any]], name: str) -> set[str]:
+    """Return the tables that other releases have made or work on, so that one that is new altogether is not them."""
+    others = [pair["data"] for pair in pairs if pair["data"]["release"] != name]
+    paired = {table[side] for data in others for table in data["tables"] for side in ("source", "target")}
+    return paired | {made["target"] for data in others for made in data.get("created", ())}
 
 
 def other_side(data: Mapping[str, Any], names: Mapping[str, str], live: Schema, wanted: Schema) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from components.stages import State
+from components.stages import State, waits
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ class Release:
         """Return the names of the previous version's instances on these sites; none for a first installation."""
         return [f"{site}-{self.previous.slot}" for site in sites] if self.previous else []
 
+    def together(self) -> Release:
+        """Return the same release with all sites in its first group, moved at once: for when writes wait meanwhile."""
+        groups = [self.sites, *([] for _ in self.groups[1:])]
+        return replace(self, plan={**self.plan, "groups": groups, "strategy": "bluegreen"})
+
 
 @dataclass(frozen=True)
 class StackHost:
@@ -184,9 +189,10 @@ class StageInput:
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> StageInput:
         """Return the input that the JSON on standard input describes."""
-        return cls(
+        told = cls(
             Release.parse(document["release"]), Stack.parse(document["stack"]), tuple(document.get("earlier") or ())
         )
+        return replace(told, release=told.release.together()) if waits(told.data) else told
 
     def figure(self, name: str, default: Any = None) -> Any:
         """Return the newest figure of that name among the earlier verdicts."""

@@ -24,7 +24,7 @@ TELL_SECONDS = 5.0
 WINDOW_SECONDS = 10.0
 MOST_STARTS = 5
 MOST_UNANSWERED = 10
-RUNS = (("backfill", ""), ("compare", "verify"), ("compare", "settle"))
+RUNS = (("backfill", ""), ("compare", "verify"), ("compare", "settle"), ("scan", "live"), ("scan", "frozen"))
 Answer = dict[str, Any]
 
 

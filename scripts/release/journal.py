@@ -71,7 +71,7 @@ class Journal:
         return self._part("finish", "release", asked)
 
     def pair(self, release: str, state: str, data: Document | None = None, reason: str = "") -> Answer:
-        """Record how far a pair of tables has come: making (with `data`), level, apart, dropping, dropped; the pair."""
+        """Record how far a pair of tables has come: making (with `data`), level, apart, left, dropping or dropped."""
         return self._part("pair", "pair", {"id": release, "state": state, "data": data, "reason": reason})
 
     def acquire(self, holder: Document, lease_seconds: float) -> int:

@@ -34,7 +34,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Routing:
-    """What one load balancer routes: its servers, the release and version it knows of, and its dead-man timer."""
+    """What one load balancer routes: its servers, the release and version it knows of, its dead-man timer, and writes.
+
+    `is_frozen`: writes wait, by its own HAProxy or by its record, which a restart follows.
+    """
 
     servers: Mapping[str, Server]
     release: str | None = None
@@ -42,11 +45,13 @@ class Routing:
     fence: tuple[int, int] = (0, 0)
     armed_for: str | None = None
     remembered: Mapping[str, Any] = field(default_factory=dict)
+    is_frozen: bool = False
+    writes: int = 0  # let through and not answered yet
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Routing:
         """Return what `evenkeel-traffic state` printed."""
-        routing, deadman = document["routing"] or {}, document["deadman"] or {}
+        routing, deadman, writes = document["routing"] or {}, document["deadman"] or {}, document.get("writes") or {}
         return cls(
             servers={
                 name: Server(server["state"], server["weight"], server["up"], server["sessions"])
@@ -57,6 +62,8 @@ class Routing:
             fence=(routing.get("token", 0), routing.get("turn", 0)),
             armed_for=deadman.get("release") if not deadman.get("fired") else None,
             remembered=routing,
+            is_frozen=bool(writes.get("frozen") or routing.get("frozen")),
+            writes=int(writes.get("under_way", 0)),
         )
 
     def ready(self) -> list[str]:
@@ -94,8 +101,9 @@ class LoadBalancers(Fleet):
         deadman_seconds: int | None = None,
         versions: Mapping[str, str] | None = None,
         live: Version | None = None,
+        thaw: bool = False,
     ) -> dict[str, Routing]:
-        """Change servers' states on all load balancers; return what they route afterwards."""
+        """Change servers' states on all load balancers, then let writes through if asked; return what they route."""
         document: dict[str, Any] = {"release": release, "servers": servers}
         if deadman_seconds is not None:
             document["deadman"] = {"seconds": deadman_seconds}
@@ -103,15 +111,25 @@ class LoadBalancers(Fleet):
             document["live"] = live.as_dict()
         if versions:
             document["versions"] = versions
+        if thaw:
+            document["freeze"] = None
         return self._send(["evenkeel-traffic", "apply"], document)
+
+    def freeze(self, release: str, retry_seconds: int, deadman_seconds: int | None) -> dict[str, Routing]:
+        """Have writes answered with 503 until `apply(thaw=True)`, a timer's end, or a revert."""
+        order: dict[str, Any] = {"release": release, "servers": {}, "freeze": retry_seconds}
+        if deadman_seconds is not None:
+            order["deadman"] = {"seconds": deadman_seconds}
+        return self._send(["evenkeel-traffic", "apply"], order)
 
     def renew(self, seconds: int) -> dict[str, Routing]:
         """Tell the dead-man timers that the deployer lives."""
         return self._send(["evenkeel-traffic", "renew"], {"seconds": seconds})
 
-    def confirm(self, live: Version | None) -> dict[str, Routing]:
-        """End the dead-man timers: what is routed now stays."""
-        return self._send(["evenkeel-traffic", "confirm"], {"live": live.as_dict() if live else None})
+    def confirm(self, live: Version | None, *, alone: bool = False) -> dict[str, Routing]:
+        """End the dead-man timers: what is routed now stays. `alone`: no other version's tables have what it writes."""
+        told = live.as_dict() | ({"alone": True} if alone else {}) if live else None
+        return self._send(["evenkeel-traffic", "confirm"], {"live": told})
 
     def revert(self) -> dict[str, Routing]:
         """Have each load balancer go back to what it routed before the shift began."""

@@ -43,6 +43,9 @@ def restore_routing(document: Mapping[str, Any]) -> dict[str, Any]:
     before = target.state()[name]
     if before.fence >= routing.fence:
         return {"restored": []}
+    if routing.is_frozen:
+        held = routing.remembered.get("frozen") or {}
+        target.freeze(str(routing.release), int(held.get("seconds", 1)), None)
     target.apply(str(routing.release), servers, live=routing.live, versions=routing.remembered.get("versions"))
     return {"restored": routing.ready()}
 
@@ -81,7 +84,7 @@ def restore_mirror(document: Mapping[str, Any]) -> dict[str, Any]:
         return {"restored": []}
     stack = Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]})
     # Of two pairs that name one table the newer counts, which comes first in the journal's list.
-    told = [one for pair in reversed(pairs) for one in configs(pair["data"])]
+    told = [one for pair in reversed(pairs) for one in configs(pair["data"]) if pair["data"]["mirror"] == "trigger"]
     with Session(login(stack, next(host for host in stack.of("db") if host.name == name)), PATIENT_SECONDS) as session:
         tell(session, ["evenkeel-mirror", "configure"], told)
     return {"restored": [f"{one['keyspace']}.{one['table']}" for one in told]}

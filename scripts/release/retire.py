@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from components.stages import waits
 from scripts.release.app_servers import AppServers, Slot
 from scripts.release.control_tables import ControlTables, TablesRefusedError
 from scripts.release.data import in_words, old_side, qualified, tables_on
@@ -54,7 +55,7 @@ def retire(
     going = tables_on(data, side)
     stop_users_of(stack, going, routings)
     take_down(stack, journal, pair, side, why)
-    return f"{listed(sorted(going.values())) or 'the mirror'} dropped, the mirror with it"
+    return f"{listed(sorted(going.values())) or 'the mirror'} dropped" + ("" if waits(data) else ", the mirror with it")
 
 
 def stop_users_of(stack: Stack, going: Mapping[str, str], routings: Mapping[str, Routing]) -> None:
@@ -99,5 +100,6 @@ def take_down(stack: Stack, journal: Pairs, pair: Pair, side: str, why: str = ""
         # Nothing was changed: the mirror, where there is one, works on.
         journal.pair(pair["release"], str(pair["state"]))
         raise
-    Databases(stack).forget_pairs(qualified(data))
+    if data["mirror"] == "trigger":
+        Databases(stack).forget_pairs(qualified(data))
     journal.pair(pair["release"], "dropped", reason=why)

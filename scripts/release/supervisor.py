@@ -14,6 +14,8 @@ from threading import Thread
 from typing import Any
 
 from components.stages import Kind, State, deadline
+from scripts.journal.words import span
+from scripts.release import freezing
 from scripts.release.documents import Verdict, now
 from scripts.release.errors import HeldError, RefusedError, RevertedError, StageError, StageFailedError
 from scripts.release.journal import JournalError, JournalRefused
@@ -39,7 +41,7 @@ def supervise(work: Work, action: Action) -> Verdict:
     except queue.Empty:
         state, reason = State.FAILED, f"not done after {seconds:.0f} s, its deadline"
     work.stopped.set()
-    if state is State.FAILED and work.stage.kind is Kind.SHIFT:
+    if state is State.FAILED and work.stage.kind in (Kind.SHIFT, Kind.FREEZE):
         take_back(work)
     if state is State.FAILED and work.stage.kind is Kind.PREFLIGHT and not work.token:
         state = State.REFUSED  # without the lock nothing was touched, and nothing may be
@@ -98,6 +100,9 @@ def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
             if time.time() - heard > LEASE_SECONDS:
                 stop(work, endings, f"{error}; without its journal and lock a release must not go on")
         renew(work, endings)
+        left = freezing.seconds_left(work)
+        if left is not None and left < 0:
+            stop(work, endings, f"writes have waited for {span(freezing.ceiling(work.told.release.plan))}, the longest")
         if work.stopped.wait(BEAT_SECONDS):
             return
 
@@ -124,13 +129,13 @@ def renew(work: Work, endings: queue.Queue[Ending]) -> None:
 
 
 def stop(work: Work, endings: queue.Queue[Ending], reason: str) -> None:
-    """End the stage with a failure, unless it is the one that repairs."""
-    if not is_protected(work.stage.kind):
+    """End the stage with a failure, unless it is the one that repairs, or there is no way back any more."""
+    if not is_protected(work.stage.kind) and not work.figures.get(freezing.BEYOND):
         endings.put((State.FAILED, reason))
 
 
 def take_back(work: Work) -> None:
-    """Undo a failed shift at once, before anything else is started; the rollback stage looks after the rest.
+    """Undo a failed shift or freeze at once, before anything else is started; the rollback stage looks after the rest.
 
     In a later turn than the stage's own, so that a change which is still on its way is refused, and so is what the
     stage's work sends before it has noticed that it is stopped. Where the old version is not whole, moving users would
@@ -139,6 +144,10 @@ def take_back(work: Work) -> None:
     balancers = copy.copy(work.load_balancers)
     balancers.turn += 1
     try:
+        if work.stage.kind is Kind.FREEZE:  # nobody has been moved
+            balancers.apply(work.told.release.id, {}, thaw=True)
+            work.figures["taken_back"] = balancers.reachable
+            return
         old = list(work.told.figure("routing_before", []))
         down = sorted(seen_down(balancers.state(), old))
         if down:

@@ -13,7 +13,7 @@ from typing import Any
 
 from components.stages import Kind, Stage, State, reason_to_skip
 from scripts.release.app_servers import AppServers, Slot
-from scripts.release.data import pair_between, share_tables
+from scripts.release.data import left_words, pair_between, share_tables
 from scripts.release.documents import Release, Stack, StageInput, Version, listed
 from scripts.release.errors import HeldError, RefusedError, StageError, StageFailedError
 from scripts.release.identify import OTHER
@@ -103,6 +103,8 @@ def check_level(way: WayBack, known: Mapping[str, Any]) -> None:
     if share_tables(way.target, way.live):
         return
     pair = pair_between(known.get("pairs") or (), way.target, way.live)
+    if pair is not None and pair["state"] == "left":
+        raise RefusedError(left_words(way.target.version, way.live.version))
     if pair is None or pair["state"] != "level":
         raise RefusedError(
             f"the tables of {way.target.version} are not kept level with those of {way.live.version}, so users would"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.release.app_servers import AppServers
+from scripts.release.data import left_words, share_tables
 from scripts.release.documents import Stack, Version, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
 from scripts.release.load_balancers import LoadBalancers, Routing, states
@@ -43,7 +44,15 @@ def plan(stack: Stack, version: str | None) -> Move:
             if version
             else f"no version is warm beside {live.version}, which is live"
         )
+    if not share_tables(live, target) and is_alone(routings, live):
+        raise RefusedError(left_words(target.version, live.version))
     return Move(live, target, fence)
+
+
+def is_alone(routings: dict[str, Routing], live: Version) -> bool:
+    """Tell whether what the live version writes is in its own tables only, as the load balancers were told."""
+    told = [routing.remembered.get("live") or {} for routing in routings.values() if routing.live == live]
+    return any(one.get("alone") for one in told)
 
 
 def newest(routings: dict[str, Routing]) -> tuple[Version, tuple[int, int]]:

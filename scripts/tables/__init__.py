@@ -16,6 +16,9 @@ run again. The plan («data document») comes from the deployer; nothing here de
     backfill    copies the rows that were there before the mirror
     pace        how fast it may go: users first
     compare     holds two tables against each other
+    scan        makes one what the other is, where no mirror does and writes wait
+    strays      what one has beyond the other, and how it is taken back
+    estimate    how long such a scan takes
     sstables    whether whole files can be taken over instead
     external    the same copy by Spark or DSBulk, where one host is not enough
 

@@ -19,6 +19,7 @@ VERBS: Mapping[str, str] = {
     "create": "structure:create",
     "drop": "structure:drop",
     "count": "structure:count",
+    "measure": "estimate:measure",
     "conditional": "conditional:conditional",
     "mirror": "mirroring:mirror",
     "probe": "mirroring:probe",

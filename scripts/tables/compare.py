@@ -23,7 +23,7 @@ from scripts.tables.backfill import copy_range
 from scripts.tables.cells import PAGE_ROWS, PageSize, Reader, Row, TokenRange, open_table
 from scripts.tables.difference import Difference, Mapping, Outcome, compare_rows, mapping_of
 from scripts.tables.errors import TablesError
-from scripts.tables.merging import merge
+from scripts.tables.merging import MOST_WAITING, MOST_WAITING_STRICT, merge
 from scripts.tables.progress import Part
 from scripts.tables.request import TableChange
 from scripts.tables.tally import MOST_EXAMPLES, Example, Tally
@@ -148,7 +148,8 @@ class Rows(Protocol):
 class Comparer:
     """Compares one table of a release with its twin; may be used by several threads.
 
-    `readers` read source and target at QUORUM, `readers_of_all` at ALL; `sleep` waits for some seconds.
+    `readers` read source and target at QUORUM, `readers_of_all` at ALL; `sleep` waits for some seconds. `strict`: a row
+    that is said to have no twin has none at first sight already.
     """
 
     change: TableChange
@@ -156,9 +157,12 @@ class Comparer:
     readers: tuple[Rows, Rows]
     readers_of_all: tuple[Rows, Rows]
     sleep: Sleep = time.sleep
+    strict: bool = False
 
     @classmethod
-    def open(cls, session: Session, keyspace: str, change: TableChange, ask: Ask, sleep: Sleep) -> Comparer:
+    def open(
+        cls, session: Session, keyspace: str, change: TableChange, ask: Ask, sleep: Sleep, *, strict: bool = False
+    ) -> Comparer:
         """Look at both tables through a raw session. `ask` calls what it is given, again where that may help.
 
         All columns are read, mapped or not: which others a row has tells why it is there.
@@ -171,6 +175,7 @@ class Comparer:
             (Reader(session, source, None, quorum, ask), Reader(session, target, None, quorum, ask)),
             (Reader(session, source, None, every), Reader(session, target, None, every)),
             sleep,
+            strict,
         )
 
     def compare(
@@ -185,7 +190,7 @@ class Comparer:
         `counted` is told now and then how many rows more were read; it may wait or raise.
         """
         tally, doubts, told = Tally(), set[int](), 0
-        for source, target, outcome in self._outcomes(self.readers, tokens, page_rows):
+        for source, target, outcome in self.outcomes(self.readers, tokens, page_rows):
             tally.rows += 1
             if not outcome.differences:
                 tally.count(outcome)
@@ -204,11 +209,15 @@ class Comparer:
             tally.ranges.append((self.change.source, tokens))
         return tally
 
-    def _outcomes(
+    def outcomes(
         self, readers: tuple[Rows, Rows], tokens: TokenRange, page_rows: PageSize
     ) -> Iterator[tuple[Row | None, Row | None, Outcome]]:
+        """Give every row of a range, of either table, beside its twin, with what comparing them came to."""
         left, right = readers
-        for source, target in merge(left.rows(tokens, page_rows), right.rows(tokens, page_rows)):
+        most = MOST_WAITING_STRICT if self.strict else MOST_WAITING
+        for source, target in merge(
+            left.rows(tokens, page_rows), right.rows(tokens, page_rows), most, strict=self.strict
+        ):
             yield source, target, compare_rows(source, target, self.mapping)
         if self.mapping.statics:
             for source, target in merge(left.partitions(tokens, page_rows), right.partitions(tokens, page_rows)):
@@ -224,16 +233,16 @@ class Comparer:
         return doubts
 
     def _differs(self, readers: tuple[Rows, Rows], token: int, page_rows: PageSize) -> bool:
-        found = self._outcomes(readers, TokenRange(token - 1, token), page_rows)
+        found = self.outcomes(readers, TokenRange(token - 1, token), page_rows)
         return any(outcome.differences for _, _, outcome in found)
 
     def _judge(self, tally: Tally, token: int, page_rows: PageSize) -> None:
         """Read a partition for the last time, at ALL where all nodes answer, and count what is there."""
         tokens = TokenRange(token - 1, token)
         try:
-            found = list(self._outcomes(self.readers_of_all, tokens, page_rows))
+            found = list(self.outcomes(self.readers_of_all, tokens, page_rows))
         except (DriverException, NoHostAvailable):
-            found = list(self._outcomes(self.readers, tokens, page_rows))
+            found = list(self.outcomes(self.readers, tokens, page_rows))
         for source, target, outcome in found:
             self._count(tally, source or target, outcome)
 

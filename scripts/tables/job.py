@@ -1,7 +1,7 @@
 """The verb `job`: long work started, asked for, stopped. It outlives whoever started it.
 
-    {"ring", "data", "do": "start" | "state" | "stop" | "outside", "kind": "backfill" | "compare", "run"?, "paced"?,
-     "streams"?, "afresh"?, "by"?}
+    {"ring", "data", "do": "start" | "state" | "stop" | "outside", "kind": "backfill" | "compare" | "scan",
+     "run"?, "paced"?, "streams"?, "afresh"?, "by"?}
  -> {"job", "state": "running" | "done" | "failed" | "absent", "rows", "ranges", "ranges_done", "rate", "left_seconds",
      "reason", "figures", …}
 

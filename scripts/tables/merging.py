@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.tables.cells import Row
+from scripts.tables.errors import TablesError
 
 MOST_WAITING = 10_000  # rows of one partition that wait for their twin, before they count as having none
+MOST_WAITING_STRICT = 200_000  # where nobody looks again
 
 Twins = tuple[Row | None, Row | None]
 Waiting = tuple[dict[object, Row], dict[object, Row]]
 
 
-def merge(left: Iterator[Row], right: Iterator[Row], most_waiting: int = MOST_WAITING) -> Iterator[Twins]:
+def merge(
+    left: Iterator[Row], right: Iterator[Row], most_waiting: int = MOST_WAITING, *, strict: bool = False
+) -> Iterator[Twins]:
     """Give every row of either side beside its twin. Both sides are in the order of tokens.
 
     Within a token both come in one order, so only rows without a twin have to wait for the token's end. Of a partition
-    with very many of those, the oldest are given as having none before that; who is told so looks again anyway.
+    with very many of those, the oldest are given as having none before that, for those who look again; `strict` raises
+    TablesError instead.
     """
     waiting: Waiting = ({}, {})
     one, two = next(left, None), next(right, None)
@@ -35,6 +40,8 @@ def merge(left: Iterator[Row], right: Iterator[Row], most_waiting: int = MOST_WA
         one = next(left, None) if mine is not None else one
         two = next(right, None) if theirs is not None else two
         if len(waiting[0]) + len(waiting[1]) > most_waiting:
+            if strict:
+                raise TablesError(f"more than {most_waiting} rows of one partition are in one of the two tables only")
             yield from _leave(waiting)
     yield from _leave(waiting)
 

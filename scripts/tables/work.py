@@ -38,7 +38,7 @@ from scripts.tables.progress import Part, Progress, Step
 from scripts.tables.ranges import plan_ranges
 from scripts.tables.request import read_data, read_ring
 
-KINDS: Mapping[str, str] = {"backfill": "backfill:run", "compare": "compare:run"}
+KINDS: Mapping[str, str] = {"backfill": "backfill:run", "compare": "compare:run", "scan": "scan:run"}
 STREAMS = 4
 RATE_SECONDS = 10
 RECONNECT_SECONDS = 2.0

@@ -121,7 +121,7 @@ def test_the_database_is_prepared_when_the_ring_is_whole_and_a_release_comes_las
         f"release-{stage}"
         for stage in (
             *("preflight", "tables", "backfill", "verify"),
-            *("install-1", "smoke-1", "gate", "shift-1", "install-2", "smoke-2", "shift-2"),
+            *("install-1", "smoke-1", "gate", "freeze", "shift-1", "install-2", "smoke-2", "shift-2"),
             *("settle", "rollback", "outcome"),
         )
     ]
@@ -206,7 +206,7 @@ def test_two_sites_are_enough(project: Path) -> None:
 
 STAGES = (
     *("preflight", "tables", "backfill", "verify"),
-    *("install-1", "smoke-1", "gate", "shift-1"),
+    *("install-1", "smoke-1", "gate", "freeze", "shift-1"),
     *("install-2", "smoke-2", "shift-2", "settle", "rollback"),
 )
 

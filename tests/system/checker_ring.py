@@ -3,7 +3,8 @@
     with Ring(jars, folder, nodes=3) as ring:
         ring.node(2).kill(); ring.node(2).start(); ring.nodetool(1, "status")
 
-The nodes are 127.0.3.1 and up, CQL on 9042. They start together: each knows its tokens, so nobody has to join.
+The nodes are 127.0.3.1 and up (EVENKEEL_LABORATORY_SUBNET, another third number, for a second laboratory at a time),
+CQL on 9042. They start together: each knows its tokens, so nobody has to join.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Self
 
 from components.render import render
 
-SUBNET = "127.0.3"
+SUBNET = os.environ.get("EVENKEEL_LABORATORY_SUBNET", "127.0.3")
 DATACENTER = "dc1"
 HEAP_MB = 320
 START_SECONDS = 1200
@@ -75,7 +76,7 @@ class Node:
     def __init__(self, number: int, jars: Path, folder: Path, nodes: int) -> None:
         self.number = number
         self.address = f"{SUBNET}.{number}"
-        self.jmx = 7310 + number
+        self.jmx = 7280 + 10 * int(SUBNET.rpartition(".")[2]) + number
         self.jars = jars
         self.folder = folder / f"node-{number}"
         self.triggers = self.folder / "triggers"
@@ -109,6 +110,8 @@ class Node:
         """Start it, and wait until it answers."""
         if self._process is not None and self._process.poll() is None:
             return
+        if self.answers():
+            raise RuntimeError(f"another laboratory runs at {self.address}: wait, or set EVENKEEL_LABORATORY_SUBNET")
         (agent,) = self.jars.glob("jamm-*.jar")
         command = [
             "java", f"@{self.folder / 'jvm.options'}", f"-Devenkeel.mirror.directory={self.mirror}",

@@ -171,6 +171,30 @@ def make_first_again(stack: RunningStack) -> None:
 
 
 @thorough
+def test_an_old_instance_that_was_stopped_in_the_middle_of_its_work_loses_no_write_when_it_goes_on(
+    stack: RunningStack,
+) -> None:
+    def stop_and_go_on(deployment: Deployment) -> None:
+        slot = str((journal(stack.inventory).read()["live"] or {})["slot"])
+        deployment.wait_for_stage("shift-1")
+        stack.on("app-a", f"systemctl kill --signal=STOP app@{slot}")
+        try:
+            deployment.wait_for_stage("settle")
+        finally:  # what it had begun before users left it is written now
+            stack.on("app-a", f"systemctl kill --signal=CONT app@{slot}")
+
+    with write_test(stack) as test:
+        ended = release(SECOND, during=stop_and_go_on)
+        time.sleep(20)
+    print(ended.last_words, test.summary, file=sys.stderr)
+    # Whichever version serves at last: those who were on the stopped instance had no answer, and nothing else is lost.
+    both = [*places(stack)] if journal(stack.inventory).read()["pairs"] else [first_place(stack)]
+    verdict = test.verdict(both)
+    assert verdict.passed, verdict.summary()
+    test.close()
+
+
+@thorough
 def test_a_deployer_killed_in_the_copy_goes_on_without_starting_over(stack: RunningStack) -> None:
     with write_test(stack) as test:
         ended = killed_in_backfill(stack)

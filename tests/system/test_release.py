@@ -115,7 +115,7 @@ def test_a_preview_of_a_release_lists_its_stages_in_order_and_touches_nothing(st
     ]
     assert list(dict.fromkeys(stages)) == [
         *("preflight", "tables", "backfill", "verify"),
-        *("install-1", "smoke-1", "gate", "shift-1", "install-2", "smoke-2", "shift-2"),
+        *("install-1", "smoke-1", "gate", "freeze", "shift-1", "install-2", "smoke-2", "shift-2"),
         *("settle", "rollback", "outcome"),
     ]
     assert (routing(stack), journal(stack.inventory).read()["releases"]) == before

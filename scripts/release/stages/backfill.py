@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.stages import waits
 from scripts.journal.words import span
 from scripts.release.control_tables import ControlTables
 from scripts.release.databases import Databases
@@ -40,7 +41,8 @@ def act(work: Work) -> str:
 def take_over(work: Work, data: Mapping[str, Any]) -> str:
     """Have each node take over its own files, where they fit; return words on it, "" where rows are to be copied."""
     parsed, databases = read_data({"data": data}), Databases(work.told.stack)
-    why_not = obstacle(parsed, dict.fromkeys(databases.hosts, True))
+    why_not = "the last scan can take back rows, not files" if waits(data) else None
+    why_not = why_not or obstacle(parsed, dict.fromkeys(databases.hosts, True))
     if why_not is not None:
         work.figures["files"] = why_not
         return ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.stages import Kind, State, bad
+from components.stages import Kind, State, bad, waits
+from scripts.journal.words import span
 from scripts.release.data import in_words
 from scripts.release.documents import StageInput, listed
 from scripts.release.errors import StageFailedError
@@ -77,7 +78,11 @@ def success(told: StageInput) -> Outcome:
         if behind:
             advice = "`evenkeel undo` would lose that; `evenkeel compare` looks again."
         return Outcome("partial", f"{release.version} serves, but {'; '.join(missing)}", serving, advice)
-    was = ""
+    was, waited = "", told.figure("frozen_seconds")
+    if waits(told.data) and told.data:
+        was = f"; writes waited {span(float(waited or 0.0))}"
+        advice = f"Nothing mirrors {in_words(told.data)}: no `evenkeel undo`; `evenkeel retire` drops what was left."
+        return Outcome("succeeded", f"{release.version} serves from every site{was}", serving, advice)
     if release.previous and release.previous.slot != release.slot:
         was = f"; {release.previous.version} stays warm, `evenkeel undo` is the way back"
     advice = ""

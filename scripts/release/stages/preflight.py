@@ -14,7 +14,7 @@ from typing import Any
 from components.artifact import ArtifactError, read_artifact
 from components.manifest import Manifest
 from components.window import parse_window
-from scripts.release import data_plan
+from scripts.release import data_plan, freezing
 from scripts.release.app_servers import Slot
 from scripts.release.documents import Release, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
@@ -129,8 +129,9 @@ def check_hosts(work: Work, needed_mb: int) -> Mapping[str, dict[str, Slot] | St
     release = work.told.release
     routings = work.load_balancers.state()
     check_journal(work, routings)
+    freezing.finish_dead(work, routings)
     recover(work, routings)
-    routings = work.load_balancers.state()
+    routings = let_through(work, work.load_balancers.state())
     work.figures["capacity_before"] = work.measure(routings)
     work.figures["routing_before"] = serving(release, routings)
     if work.load_balancers.lost:
@@ -178,6 +179,16 @@ def recover(work: Work, routings: dict[str, Routing]) -> None:
     work.load_balancers.apply(release.id, states([name for name in live if name not in missing], "ready"))
     work.load_balancers.apply(release.id, states(astray, "drain"))
     work.figures["recovered"] = astray
+
+
+def let_through(work: Work, routings: dict[str, Routing]) -> dict[str, Routing]:
+    """Let writes through that wait since a release that was killed; return what is routed then."""
+    frozen = sorted(name for name, routing in routings.items() if routing.is_frozen)
+    if not frozen:
+        return routings
+    work.say(f"writes wait on {listed(frozen)} since an earlier release: they go on")
+    work.figures["thawed"] = frozen
+    return work.load_balancers.apply(work.told.release.id, {}, thaw=True)
 
 
 def serving(release: Release, routings: dict[str, Routing]) -> list[str]:

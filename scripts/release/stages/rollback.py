@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from components.stages import Kind, State
+from components.stages import Kind, State, waits
 from scripts.release.app_servers import show
 from scripts.release.data import in_words
 from scripts.release.documents import listed
 from scripts.release.errors import HeldError, StageError, StageFailedError
+from scripts.release.freezing import BEYOND, Stand, stand
 from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing, states
 from scripts.release.retire import take_down
@@ -29,6 +30,8 @@ def act(work: Work) -> str:
     work.load_balancers.force = True
     if release.previous is None:
         return first_installation(work)
+    if waits(work.told.data):
+        require_way_back(work)
     if release.previous.slot == release.slot:
         raise HeldError(f"{release.version} was to be put right in the slot it serves from; nothing else to go back to")
     old = list(work.told.figure("routing_before", release.old(release.sites)))
@@ -38,6 +41,24 @@ def act(work: Work) -> str:
     give_back(work, old)
     clear_away(work)
     return f"users are on {release.previous.version} again: {listed(old)}{remove_tables(work)}"
+
+
+def require_way_back(work: Work) -> None:
+    """Raise HeldError where users may have written to the new tables, which nothing mirrors, after their freeze."""
+    release, balancers = work.told.release, work.load_balancers
+    # Changes nothing, but whoever spoke for this release before is refused from now on.
+    how = stand(balancers.apply(release.id, {}), balancers.lost, release.sha256)
+    if how is Stand.BEYOND or work.told.figure(BEYOND):
+        balancers.apply(release.id, {}, thaw=True)
+        raise HeldError(
+            f"users write to {release.version} already, and the old tables would lack what they wrote, so they stay;"
+            " `pulumi up` again records that"
+        )
+    if how is Stand.UNKNOWN:
+        raise HeldError(
+            f"{listed(sorted(balancers.lost))} may let writes through to {release.version} and cannot be asked, so"
+            " writes go on waiting on the others; start it, then `pulumi up` again"
+        )
 
 
 def guard(work: Work, old: list[str], routings: dict[str, Routing]) -> None:
@@ -69,7 +90,7 @@ def give_back(work: Work, old: list[str]) -> None:
     release, balancers = work.told.release, work.load_balancers
     new = release.new(release.sites)
     work.measure(balancers.apply(release.id, states(old, "ready")))
-    work.measure(balancers.apply(release.id, states(new, "drain")))
+    work.measure(balancers.apply(release.id, states(new, "drain"), thaw=True))
     work.measure(balancers.confirm(release.previous))
     for name, routing in balancers.state().items():
         if routing.ready() != sorted(old):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+from components.stages import waits
+from scripts.journal.words import span
 from scripts.release.app_servers import failed
 from scripts.release.comparison import compare, differences, in_words
 from scripts.release.control_tables import ControlTables
@@ -10,6 +14,7 @@ from scripts.release.data import share_tables
 from scripts.release.documents import listed
 from scripts.release.errors import StageError, StageFailedError
 from scripts.release.fleet import Fleet
+from scripts.release.freezing import BEYOND, SINCE, require_frozen
 from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing, states
 from scripts.release.retire import retire
@@ -36,12 +41,29 @@ def act(work: Work) -> str:
     see_as_users(work)
     said = final_look(work)
     work.check()
-    work.measure(balancers.confirm(work.told.target))
+    if waits(work.told.data):
+        said += let_through(work)
+    else:
+        work.measure(balancers.confirm(work.told.target))
     work.figures["confirmed"] = True
     if balancers.lost:
         work.figures["unreachable"] = dict(balancers.lost)
     said += end_older_pairs(work)
     return f"{release.version} serves from {listed(sites)}, confirmed on {listed(balancers.reachable)}{said}"
+
+
+def let_through(work: Work) -> str:
+    """Confirm, and only where every load balancer has done so let writes through, to the new version; words on it."""
+    release, balancers, data = work.told.release, work.load_balancers, work.told.data
+    require_frozen(balancers, balancers.state())
+    require_frozen(balancers, balancers.confirm(work.told.target, alone=True))
+    work.journal.open.pair(str(data["release"]) if data else "", "left")
+    work.check()
+    work.figures[BEYOND] = True  # from here on nothing may go back
+    work.measure(balancers.apply(release.id, {}, thaw=True))
+    waited = time.time() - float(work.told.figure(SINCE) or time.time())
+    work.figures["frozen_seconds"] = round(waited, 1)
+    return f", writes waited {span(waited)}"
 
 
 def final_look(work: Work) -> str:
@@ -51,8 +73,8 @@ def final_look(work: Work) -> str:
     meet: going back would cost what it lacks, so the release stays, and says so.
     """
     data = work.told.data
-    if data is None or not data["tables"]:
-        return ""
+    if data is None or not data["tables"] or waits(data):
+        return ""  # nothing to compare, or compared while nothing is written
     figures = compare(work, ControlTables(work.told.stack, data), "settle")
     if not differences(figures):
         return f", {figures.get('rows', 0)} rows are the same in both tables"

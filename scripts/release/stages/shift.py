@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from components.stages import waits
 from scripts.release.canary import walk
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
+from scripts.release.freezing import require_frozen
 from scripts.release.load_balancers import states
 from scripts.release.work import Work
 
@@ -60,6 +62,8 @@ def check_all_agree(work: Work, new: list[str]) -> None:
     """Fail unless every reachable load balancer sends users to the same servers, the new ones among them."""
     routings = work.load_balancers.state()
     work.measure(routings)
+    if waits(work.told.data):
+        require_frozen(work.load_balancers, routings)
     answers = {name: routing.ready() for name, routing in routings.items()}
     first = next(iter(answers.values()))
     astray = sorted(name for name, ready in answers.items() if ready != first or not set(new) <= set(ready))

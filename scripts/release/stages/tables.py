@@ -1,10 +1,14 @@
-"""Tables: the new version's tables beside the old ones, and the mirror that gives them every write from here on."""
+"""Tables: the new version's tables beside the old ones, and the mirror that gives them every write from here on.
+
+Without a mirror (`mirror: scan`) they are only made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from components.stages import waits
 from scripts.release.control_tables import ControlTables
 from scripts.release.data import configs, in_words
 from scripts.release.databases import Databases, check_jars
@@ -34,6 +38,8 @@ def act(work: Work) -> str:
         work.journal.open.pair(owner(data), "making", data)
     work.say(f"making {listed([table['target'] for table in [*data['tables'], *data.get('created', ())]])}")
     work.figures["made"] = tables.create()
+    if waits(data):
+        return f"{in_words(data)}: nothing mirrors them; writes will wait for the last scan"
     if not data["tables"]:
         return f"new tables are there: {listed([table['target'] for table in data['created']])}"
     check_jars(databases.mirrors())

@@ -83,6 +83,21 @@ def test_writes_without_an_answer_may_go_either_way_and_are_counted_as_failed_re
     assert summary["failed_requests"] > 20
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "outcome"),
+    [
+        (503, {"retry-after": "7"}, b'{"error":{"code":"writes_wait"}}', "failed"),
+        (503, {}, b'{"error":{"code":"writes_wait"}}', "unknown"),
+        (503, {"retry-after": "7"}, b'{"error":{"code":"unavailable"}}', "unknown"),
+        (201, {}, b"{}", "ok"),
+    ],
+)
+def test_a_load_balancer_that_says_that_writes_wait_has_sent_the_request_nowhere(status, headers, body, outcome):
+    answer = client.Answer(status, headers, body, True, "", "10.0.0.1")
+    assert client.outcome_of("insert", answer) == outcome
+    assert client.is_told_to_wait(answer) == (outcome == "failed")
+
+
 def test_a_service_that_is_not_there_has_done_nothing(serve, tmp_path):
     service = serve()
     service.close()

@@ -142,3 +142,24 @@ def test_a_journal_that_cannot_be_read_is_named_a_stopped_haproxy_only_once(inve
         "lb-a: haproxy is failed (exit-code)",
         "control: the journal cannot be read: disk full",
     ]
+
+
+def waiting(routing=True):
+    """A load balancer on which writes wait, by its own record or only by its HAProxy."""
+    held = state() | {"writes": {"frozen": True, "under_way": 0}}
+    if routing:
+        held["routing"] |= {"frozen": {"release": "r2-4.0.0", "seconds": 12, "at": NOW - 40}}
+    return held
+
+
+def test_writes_that_wait_for_nobody_are_grave_and_for_a_release_none(inventory):
+    (problem,) = problems(routed(inventory, {"lb-a": waiting(), "lb-c": waiting()}))
+    assert problem.text == "lb-a, lb-c: writes wait (503) for r2-4.0.0, which nobody carries out"
+    assert problem.grave and problem.remedy == "pulumi up"
+    assert problems(routed(inventory, {"lb-a": waiting()}, journal(**RUNNING))) == []
+
+
+def test_a_haproxy_that_freezes_without_a_record_is_named(inventory):
+    assert texts(routed(inventory, {"lb-a": waiting(routing=False)})) == [
+        "lb-a: writes wait (503), which its record does not know of"
+    ]

@@ -54,8 +54,14 @@ def test_every_stage_has_a_line_as_it_ended_runs_or_is_to_come(inventory):
     assert lines[6].split() == ["smoke-1", "runs", "12.0"]
     assert lines[7].split() == ["gate", "to", "come"]
     assert [line.split()[0] for line in lines[8:]] == [
-        "shift-1", "install-2", "smoke-2", "shift-2", "settle", "rollback"
+        "freeze", "shift-1", "install-2", "smoke-2", "shift-2", "settle", "rollback"
     ]  # fmt: skip
+
+
+def test_load_balancers_on_which_writes_wait_have_a_line(inventory):
+    held = state() | {"writes": {"frozen": True, "under_way": 2}}
+    lines = release_lines(routed(inventory, {"lb-b": held}, journal()))
+    assert "[yellow]writes wait[/] (503) on lb-b; reads go on" in lines
 
 
 def test_an_undo_has_the_stages_of_an_undo(inventory):

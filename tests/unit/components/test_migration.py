@@ -257,6 +257,13 @@ def test_a_list_needs_its_whole_files() -> None:
     )
 
 
+def test_a_list_is_refused_where_a_scan_is_to_make_the_tables_level() -> None:
+    columns = {"id": "uuid", "steps": "list<text>"}
+    wanted = manifest({**columns, "v": "int"}, 'add = {v = {type = "int"}}\n')
+    with pytest.raises(MigrationError, match=r"item\.steps is a list that is not frozen, whose elements no scan makes"):
+        planned(wanted, Table("item", columns, ("id",)), mirror="scan")
+
+
 def test_a_column_stays_static_or_regular() -> None:
     columns = {"id": "uuid", "at": "int", "v": "int"}
     live = Table("item", columns, ("id", "at"), ("v",))

@@ -64,7 +64,7 @@ def test_the_plan_is_plain_data_with_all_that_stages_read(read: Callable[..., Re
     assert set(plan) == {
         *("strategy", "groups", "gate", "gate_seconds", "bake_seconds", "canary", "deadman_seconds"),
         *("lock_wait_seconds", "window", "app_memory_mb", "ready_path"),
-        *("mirror", "backfill_pace", "backfill_rows"),
+        *("mirror", "freeze_seconds", "backfill_pace", "backfill_rows"),
     }
 
 
@@ -78,6 +78,7 @@ def test_values_in_their_bounds_are_taken(read: Callable[..., ReleaseSettings]) 
 
 BAD = [
     ({"strategy": "yolo"}, "strategy: 'yolo' is not one of: bluegreen, canary, rolling, halves"),
+    ({"freezeSeconds": "4"}, "freezeSeconds: freezeSeconds is 4, outside 5 to 3600"),
     ({"mirror": "magic"}, "mirror: 'magic' is not one of: trigger, scan"),
     ({"backfillPace": "fast"}, "backfillPace: 'fast' is not one of: users, none"),
     ({"backfillRowsPerSecond": 0}, "backfillRowsPerSecond: backfillRowsPerSecond is 0, outside 1 to 1000000"),

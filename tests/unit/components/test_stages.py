@@ -46,7 +46,7 @@ def test_two_groups_go_through_these_stages_in_this_order() -> None:
     assert [stage.name for stage in order(2)] == [
         "preflight",
         *("tables", "backfill", "verify"),
-        *("install-1", "smoke-1", "gate", "shift-1"),
+        *("install-1", "smoke-1", "gate", "freeze", "shift-1"),
         *("install-2", "smoke-2", "shift-2"),
         *("settle", "rollback", "outcome"),
     ]
@@ -59,7 +59,7 @@ def test_every_group_is_installed_and_checked_before_users_meet_it(groups: int) 
     for group in range(1, groups + 1):
         places = [names.index(f"{kind}-{group}") for kind in ("install", "smoke", "shift")]
         assert places == sorted(places)
-    assert names.index("smoke-1") < names.index("gate") < names.index("shift-1")
+    assert names.index("smoke-1") < names.index("gate") < names.index("freeze") < names.index("shift-1")
     assert names[-3:] == ["settle", "rollback", "outcome"]
 
 
@@ -96,12 +96,38 @@ def stage_of(kind: Kind) -> Stage:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_bad_verdict_all_act_but_the_rollback(kind: Kind) -> None:
-    data = {"stage": "preflight", "state": "passed", "figures": {"data": {"tables": [{"name": "item"}]}}}
+    data = changing("scan")
     assert reason_to_skip(stage_of(kind), [data, *GOOD]) == ("nothing failed" if kind is Kind.ROLLBACK else "")
 
 
+def changing(mirror: str, *tables: str) -> dict[str, Any]:
+    """Preflight's verdict on a release that changes the data of these tables."""
+    data = {"mirror": mirror, "tables": [{"name": name} for name in tables or ("item",)]}
+    return {"stage": "preflight", "state": "passed", "figures": {"data": data}}
+
+
+def test_writes_wait_only_where_rows_are_copied_and_nothing_mirrors_them() -> None:
+    freeze = Stage(Kind.FREEZE)
+    assert reason_to_skip(freeze, [changing("trigger")]) == "the mirror keeps the tables level"
+    empty = {"figures": {"data": {"mirror": "scan", "tables": []}}, "state": "passed", "stage": "preflight"}
+    assert reason_to_skip(freeze, [empty]) == "no rows are copied: the tables are new altogether"
+
+
+@pytest.mark.parametrize("kind", [Kind.INSTALL, Kind.SMOKE, Kind.SHIFT])
+def test_where_writes_wait_all_sites_go_with_the_first_group(kind: Kind) -> None:
+    assert reason_to_skip(Stage(kind, 1), [changing("scan")]) == ""
+    for group in (2, 3):
+        reason = reason_to_skip(Stage(kind, group), [changing("scan")])
+        assert reason == "all sites go together, so that writes wait once"
+        assert reason_to_skip(Stage(kind, group), [changing("trigger")]) == ""
+
+
+def test_a_freeze_may_take_as_long_as_writes_may_wait_and_what_is_done_before() -> None:
+    assert deadline(Stage(Kind.FREEZE), {**PLAN, "freeze_seconds": 300}) == 420.0
+
+
 @pytest.mark.parametrize("figures", [{}, {"data": None}])
-@pytest.mark.parametrize("kind", [Kind.TABLES, Kind.BACKFILL, Kind.VERIFY])
+@pytest.mark.parametrize("kind", [Kind.TABLES, Kind.BACKFILL, Kind.VERIFY, Kind.FREEZE])
 def test_stages_that_change_the_data_have_nothing_to_do_where_it_stays(kind: Kind, figures: dict[str, Any]) -> None:
     earlier = [{"stage": "preflight", "state": "passed", "figures": figures}]
     assert reason_to_skip(Stage(kind), earlier) == "the data does not change"

@@ -39,6 +39,7 @@ from tests.unit.release.ring import FailedHere, Node, RefusedHere, RingInMemory
 sys.path.insert(0, str(TOOLS))
 
 import evenkeel_deadman
+import evenkeel_freeze
 import evenkeel_haproxy
 import evenkeel_routing
 
@@ -63,6 +64,8 @@ QUICK = {
     "scripts.release.stages.rollback.IDLE_SECONDS": 0.0,
     "scripts.release.stages.rollback.UP_SECONDS": 0.0,
     "scripts.release.canary.LOOK_SECONDS": 0.02,
+    "scripts.release.stages.freeze.DRAIN_SECONDS": 0.3,
+    "scripts.release.stages.freeze.LOOK_SECONDS": 0.02,
     "scripts.release.jobs.LOOK_SECONDS": 0.01,
     "scripts.release.jobs.PACE_SECONDS": 0.0,
     "scripts.release.load_balancers.RESTART_SECONDS": 1.0,
@@ -483,6 +486,7 @@ def build(folder: Path, monkeypatch: pytest.MonkeyPatch, sites: Sequence[str] = 
         monkeypatch.setattr(name, seconds)
     monkeypatch.setattr(evenkeel_routing, "WAIT_SECONDS", 0.0)
     monkeypatch.setattr(evenkeel_deadman, "run", lambda: None)
+    monkeypatch.setattr(evenkeel_freeze, "older_processes", lambda: [])
     monkeypatch.setattr(evenkeel_haproxy.os, "fsync", lambda _: None)
     monkeypatch.setattr("scripts.journal.store.connect", forgetful)
     return machines

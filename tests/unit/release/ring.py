@@ -52,6 +52,7 @@ class Job:
     starts: int = 1
     reason: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    deletes: bool = False  # a scan takes back what only the new table has
 
     def as_dict(self) -> dict[str, Any]:
         """As the program tells it."""
@@ -91,6 +92,7 @@ class RingInMemory:
     told: list[dict[str, float]] = field(default_factory=list)  # how users fare, as told to the copy
     uses: Callable[[str], list[str]] = lambda table: []
     clock: int = 1_000
+    scan_seconds: float = 2.0  # as measured beforehand
 
     def write(self, table: str, key: str, value: str | None) -> None:
         """Write as a service does: both tables or an error."""
@@ -142,6 +144,9 @@ class RingInMemory:
             raise RefusedHere(f"{without[0]} does not mirror")
         return {"nodes": len(self.nodes)}
 
+    def do_measure(self, data: Mapping[str, Any], _: Any) -> dict[str, Any]:
+        return {"seconds": self.scan_seconds, "rows": 20, "measured_seconds": 0.1}
+
     def do_create(self, data: Mapping[str, Any], _: Any) -> dict[str, Any]:
         self.change()
         for table in data["tables"]:
@@ -190,7 +195,7 @@ class RingInMemory:
         name = "-".join(filter(None, [asked["kind"], str(data["number"]), asked.get("run", "")]))
         job = self.jobs.get(name)
         if asked["do"] == "start" and (job is None or (asked.get("afresh") and job.state != "running")):
-            job = self.jobs[name] = Job(asked["kind"])
+            job = self.jobs[name] = Job(asked["kind"], deletes=asked.get("deletes", False))
         elif asked["do"] == "start" and job is not None and job.state == "failed":
             job.state, job.starts = "running", job.starts + 1
         elif asked["do"] == "stop" and job is not None and job.state == "running":
@@ -208,12 +213,22 @@ class RingInMemory:
         if self.breaks:
             job.state, job.reason = "failed", self.breaks
             return
-        if job.kind == "backfill":
+        if job.kind in ("backfill", "scan"):
             self.copy(data, job.done)
+        if job.deletes:
+            self.take_back(data, job.done)
         job.done += 1
         if job.done == RANGES:
             job.state = "done"
-            job.figures = self.differences(data) if job.kind == "compare" else {}
+            job.figures = self.differences(data) if job.kind == "compare" or job.deletes else {}
+
+    def take_back(self, data: Mapping[str, Any], number: int) -> None:
+        """End the rows of one range that only the new table has."""
+        for table in data["tables"]:
+            source, target = self.tables[table["source"]].alive(), self.tables[table["target"]]
+            for key in target.alive():
+                if key not in source and sum(key.encode()) % RANGES == number:
+                    target.rows[key] = None, target.rows[key][1]
 
     def copied(self, data: Mapping[str, Any], ranges: int) -> None:
         """Have so many ranges copied."""

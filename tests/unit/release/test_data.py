@@ -98,3 +98,15 @@ def test_a_release_is_named_with_the_pairs_that_are_there_and_stays_named_so() -
     assert document["pairs"] == [pair]
     assert plain(document | {"data": DATA, "state": "in-progress", "stages": []}) == document
     assert "pairs" not in compose(8, wanted, OLD, False)
+
+
+def test_tables_of_other_releases_are_taken_and_those_of_the_release_itself_are_not() -> None:
+    from scripts.release.data_plan import held_elsewhere
+
+    def pair(name: str, target: str, *created: str) -> dict[str, Any]:
+        tables = [{"source": "item", "target": target}] if target else []
+        return {"data": {"release": name, "tables": tables, "created": [{"target": one} for one in created]}}
+
+    pairs = [pair("r5", "item_r5", "tag"), pair("r4", "", "note")]
+    assert held_elsewhere(pairs, "r6") == {"item", "item_r5", "tag", "note"}
+    assert held_elsewhere(pairs, "r5") == {"note"}

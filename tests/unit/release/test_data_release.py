@@ -186,11 +186,6 @@ def test_what_stands_against_it_is_found_before_anything_is_touched(
     assert known["releases"] == [] and known["lock"] is None
 
 
-def test_a_mirror_by_scanning_is_not_there_yet_and_says_so(world: World) -> None:
-    verdict = world.release(mirror="scan").stage("preflight")
-    assert verdict["state"] == "refused" and "set `mirror: trigger`" in verdict["reason"]
-
-
 # --- what goes wrong ------------------------------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ def test_the_old_version_stays_warm(machines: Machines, live: dict[str, str]) ->
 def test_users_anywhere_else_are_not_confirmed(machines: Machines, live: dict[str, str]) -> None:
     run = at_settle(machines, live)
     servers = {"d-blue": {"state": "ready"}}
-    machines.order("lb-b", "apply", {"token": 1, "turn": 20, "release": "by hand", "servers": servers})
+    machines.order("lb-b", "apply", {"token": 1, "turn": 22, "release": "by hand", "servers": servers})
     machines.orders.clear()
     verdict = run.stage("settle")
     assert verdict["state"] == "failed"
