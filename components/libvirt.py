@@ -43,6 +43,7 @@ class Hypervisor(pulumi.ComponentResource):
         self.fit = self._check(name, "check", [])
         self.pool = self._pool(name)
         self.interface = self._interface(name)
+        self.stored: list[pulumi.Resource] = []
         self.base = self._base(name, image)
         self.register_outputs({"domain_type": self.domain_type})
 
@@ -88,13 +89,24 @@ class Hypervisor(pulumi.ComponentResource):
         parts = image.apply(json.loads)
         opts = pulumi.ResourceOptions(parent=self, depends_on=[self.fit])
         checked = run_here(f"{name}-image", "scripts.image check", {"name": parts["name"]}, opts)
-        return libvirt.Volume(
+        base = libvirt.Volume(
             f"{name}-base",
             name=parts["name"].apply(lambda text: f"{self.settings.prefix}-base-{text}.qcow2"),
             pool=self.pool,
             source=parts["file"],
             format="qcow2",
             opts=self._after(checked),
+        )
+        self.stored.append(base)
+        return base
+
+    def store(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+        """Return options of a disk that is made when the one before it is there.
+
+        The provider reads back what it has written, and gets nothing while another disk is being made.
+        """
+        return pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(provider=self.provider, depends_on=self.stored[-1:])
         )
 
 
@@ -128,9 +140,8 @@ class Libvirt(pulumi.ComponentResource):
         because name, address and data disks exist once. The data disks stay.
         """
         hypervisor = self.hypervisors[self.settings.libvirt.uris[args.name]]
-        there = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=hypervisor.provider))
         seed = make_seed(self.settings, args, self.image)
-        domain = self._domain(hypervisor, args, seed, there)
+        domain = self._domain(hypervisor, args, seed, opts)
         ready = run_here(
             f"{args.name}-ready",
             "scripts.vms ready",
@@ -142,11 +153,13 @@ class Libvirt(pulumi.ComponentResource):
         return pulumi.Output.unsecret(ready.stdout)
 
     def _domain(
-        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, there: pulumi.ResourceOptions
+        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
     ) -> libvirt.Domain:
         """Make the machine itself, with the sizes that the settings give its role."""
-        volumes = [self._root_disk(hypervisor, args, seed, there), *self._data_disks(hypervisor, args, there)]
+        seed_disk = self._seed_disk(hypervisor, args, seed, opts)
+        volumes = [self._root_disk(hypervisor, args, seed, opts), *self._data_disks(hypervisor, args, opts)]
         once = pulumi.ResourceOptions(
+            provider=hypervisor.provider,
             delete_before_replace=True,
             # The provider would change these under a running machine, which would not take them up.
             replace_on_changes=["disks", "cloudinit", "networkInterfaces", "type", "cpu", "machine"],
@@ -160,11 +173,11 @@ class Libvirt(pulumi.ComponentResource):
             vcpu=vcpus_of(args.size),
             memory=args.size.memory_mb,
             autostart=True,
-            cloudinit=self._seed_disk(hypervisor, args, seed, there).id,
+            cloudinit=seed_disk.id,
             disks=[{"volume_id": volume.id} for volume in volumes],
             network_interfaces=[{**hypervisor.interface, "mac": mac_of(args.address)}],
             consoles=[{"type": "pty", "target_type": "serial", "target_port": "0"}],
-            opts=pulumi.ResourceOptions.merge(there, once),
+            opts=pulumi.ResourceOptions.merge(opts, once),
         )
 
     def _called(self, args: MachineArgs) -> str:
@@ -172,45 +185,51 @@ class Libvirt(pulumi.ComponentResource):
         return f"{self.settings.prefix}-{args.name}"
 
     def _root_disk(
-        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, there: pulumi.ResourceOptions
+        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
     ) -> libvirt.Volume:
         """Lay an empty disk over the image."""
-        return libvirt.Volume(
+        disk = libvirt.Volume(
             f"{args.name}-root",
             name=seed.digest.apply(lambda digest: f"{self._called(args)}-root-{digest}.qcow2"),
             pool=hypervisor.pool,
             base_volume_id=hypervisor.base.id,
             format="qcow2",
-            opts=there,
+            opts=hypervisor.store(opts),
         )
+        hypervisor.stored.append(disk)
+        return disk
 
     def _seed_disk(
-        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, there: pulumi.ResourceOptions
+        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
     ) -> libvirt.CloudInitDisk:
         """Write the seed onto a disk of its own, which cloud-init looks for."""
-        return libvirt.CloudInitDisk(
+        disk = libvirt.CloudInitDisk(
             f"{args.name}-seed",
             name=seed.digest.apply(lambda digest: f"{self._called(args)}-seed-{digest}.iso"),
             pool=hypervisor.pool,
             user_data=seed.user_data,
             meta_data=seed.meta_data,
             network_config=seed.network_config,
-            opts=there,
+            opts=hypervisor.store(opts),
         )
+        hypervisor.stored.append(disk)
+        return disk
 
     def _data_disks(
-        self, hypervisor: Hypervisor, args: MachineArgs, there: pulumi.ResourceOptions
+        self, hypervisor: Hypervisor, args: MachineArgs, opts: pulumi.ResourceOptions
     ) -> list[libvirt.Volume]:
         """Make the disks whose data outlive the machine; another size in the config leaves them as they are."""
         kept = pulumi.ResourceOptions(ignore_changes=["size"], delete_before_replace=True)
-        return [
-            libvirt.Volume(
+        disks = []
+        for what in sorted(args.volumes):
+            disk = libvirt.Volume(
                 f"{args.name}-{what}-disk",
                 name=f"{self._called(args)}-{what}.qcow2",
                 pool=hypervisor.pool,
                 size=self.settings.libvirt.data_gb * GIB,
                 format="qcow2",
-                opts=pulumi.ResourceOptions.merge(there, kept),
+                opts=pulumi.ResourceOptions.merge(hypervisor.store(opts), kept),
             )
-            for what in sorted(args.volumes)
-        ]
+            hypervisor.stored.append(disk)
+            disks.append(disk)
+        return disks
