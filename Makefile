@@ -2,8 +2,8 @@
 STACK ?= dev
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap machine up preview down test test-unit lint clean
-export EVENKEEL_STACK := $(STACK)
+.PHONY: help bootstrap machine up vms vms-down preview down test test-unit lint clean
+export EVENKEEL_STACK = $(STACK)
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,14 @@ preview: bootstrap ## Show what `make up` would change; touches nothing
 	@exec $(PYTHON) -m scripts.make preview --stack $(STACK)
 
 down: bootstrap ## Destroy the stack and remove all of it (root)
+	@exec $(PYTHON) -m scripts.make down --stack $(STACK)
+
+vms vms-down: STACK := libvirt
+vms: ## Bring the stack `libvirt` up on virtual machines; STACK=libvirt-small is a small one (root where libvirt is here)
+	@scripts/bootstrap vms
+	@exec $(PYTHON) -m scripts.make vms --stack $(STACK)
+
+vms-down: bootstrap ## Destroy the stack of virtual machines and remove all of it
 	@exec $(PYTHON) -m scripts.make down --stack $(STACK)
 
 test: machine ## Run all tests: unit, program, and system with a stack of their own (root)

@@ -17,6 +17,8 @@ import pulumi
 from components.addressing import AddressingError, place_hosts
 from components.artifact import Artifact, ArtifactError, read_artifact
 from components.config_reader import Reader
+from components.libvirt_settings import KEYS as LIBVIRT_KEYS
+from components.libvirt_settings import LibvirtSettings, read_libvirt
 from components.release_settings import KEYS as RELEASE_KEYS
 from components.release_settings import ReleaseSettings, read_header, read_release
 
@@ -25,12 +27,14 @@ ZONE = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([
 LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 VERSION = re.compile(r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")
 READY_PATH = re.compile(r"^/[!-~]*$")
-SUBSTRATES = ("containers",)
+SUBSTRATES = ("containers", "libvirt")
+PUBLISHING = ("containers",)  # those whose hosts can have a port of the deployer's machine
 ROLES = ("lb", "app", "db", "ns", "control", "runner")
 KEYS = (
     *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "publish"),
     *("zone", "service", "ttl", "maxConnections", "checkIntervalMs", "requestTimeoutMs", "readyPath", "versionHeader"),
     *("replicationFactor", "datacenter", "keyspace", "databaseHeapMb", "databaseDirectMb", "seedRows"),
+    *LIBVIRT_KEYS,
     *RELEASE_KEYS,
 )
 
@@ -94,6 +98,7 @@ class Settings:
 
     stack: str
     substrate: str
+    libvirt: LibvirtSettings
     artifact: Artifact
     sites: tuple[SiteSettings, ...]
     network: IPv4Network
@@ -131,15 +136,18 @@ def load(root: Path) -> Settings:
     sites = read_sites(reader)
     names = read_names(reader)
     network = read_network(reader)
+    addresses = read_addresses(reader, network, sites)
+    substrate = reader.one_of("substrate", SUBSTRATES)
     return Settings(
         stack=pulumi.get_stack(),
-        substrate=reader.one_of("substrate", SUBSTRATES),
+        substrate=substrate,
+        libvirt=read_libvirt(reader, {host: site_of(host, sites) for host in addresses}),
         artifact=load_artifact(reader, root),
         sites=sites,
         network=network,
-        addresses=read_addresses(reader, network, sites),
+        addresses=addresses,
         sizes=read_sizes(reader),
-        publish=read_publish(reader),
+        publish=read_publish(reader, substrate),
         names=names,
         load_balancer=read_load_balancer(reader),
         database=read_database(reader, len(sites)),
@@ -174,6 +182,12 @@ def read_site(reader: Reader, entry: object) -> SiteSettings:
     if not NAME.match(name):
         raise reader.refuse("sites", f"the site name {name!r} is not 1 to 16 lower-case letters and digits")
     return SiteSettings(name, reader.check_whole("sites", f"the number of site {name}", number, 1, 50))
+
+
+def site_of(host: str, sites: tuple[SiteSettings, ...]) -> str | None:
+    """Return the site that a host's name says, None for a host outside sites."""
+    site = host.partition("-")[2]
+    return site if site in {each.name for each in sites} else None
 
 
 def read_network(reader: Reader) -> IPv4Network:
@@ -222,11 +236,13 @@ def read_size(reader: Reader, role: str, change: object, size: Size) -> Size:
     return Size(vcpus, memory)
 
 
-def read_publish(reader: Reader) -> str:
+def read_publish(reader: Reader, substrate: str) -> str:
     """Return where the first load balancer is published on this machine, as ADDRESS:PORT; "" for nowhere."""
     value = reader.config.get("publish") or ""
     if value in ("", "none"):
         return ""
+    if substrate not in PUBLISHING:
+        raise reader.refuse("publish", f"is {value}, but hosts of {substrate} are reached at their own; set it to none")
     address, _, port = value.rpartition(":")
     try:
         IPv4Address(address)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
@@ -13,12 +13,18 @@ from components.containers import Containers
 from components.control import JOURNAL, Control, ControlArgs
 from components.host import Host, HostArgs, Substrate
 from components.keys import SshKey
+from components.libvirt import Libvirt
 from components.mirror import MirrorJar
 from components.name_server import NameServer, NameServerArgs
 from components.secrets import StackSecrets
 from components.settings import Settings, SiteSettings
 from components.site import Site, SiteArgs
 from components.test_runner import TestRunner, TestRunnerArgs
+
+SUBSTRATES: Mapping[str, Callable[[str, Settings, pulumi.ResourceOptions], Substrate]] = {
+    "containers": Containers,
+    "libvirt": Libvirt,
+}
 
 
 class Topology(pulumi.ComponentResource):
@@ -34,7 +40,7 @@ class Topology(pulumi.ComponentResource):
         self.child = pulumi.ResourceOptions(parent=self)
         self.deploy_key = SshKey("deploy-key", self.child)
         self.secrets = StackSecrets("secrets", self.child)
-        self.substrate: Substrate = Containers("containers", settings, self.child)
+        self.substrate = SUBSTRATES[settings.substrate](settings.substrate, settings, self.child)
         self.name_servers = [self._name_server("ns-1", is_primary=True), self._name_server("ns-2", is_primary=False)]
         self.control = self._control()
         self.runner = TestRunner("runner", TestRunnerArgs(settings, self._host("runner", "runner")), self.child)

@@ -16,8 +16,8 @@ from scripts.containers.podman import (
     run_podman,
 )
 from scripts.containers.quirks import Runtime, find_runtime
-from scripts.containers.readiness import wait_for_ssh
 from scripts.containers.spec import MachineSpec
+from scripts.readiness import wait_for_ssh
 
 STOP_SECONDS = 25
 READY_SECONDS = 60

@@ -9,21 +9,21 @@ from contextlib import contextmanager
 
 from scripts.engine.checkpoint import Snapshot
 from scripts.engine.diff import Diff, reset_ignored
+from scripts.engine.engine_log import EngineServer
 from scripts.engine.errors import EngineError, MonitorClosed
 from scripts.engine.goal import Goal
 from scripts.engine.old_states import OldStates
 from scripts.engine.order import deletion_order, needed_by, replaced_dependents
 from scripts.engine.perform import Performer, StepFailed, Surroundings
-from scripts.engine.providers import command
-from scripts.engine.state import ResourceState, make_urn
+from scripts.engine.providers.registry import COMMAND, Providers
+from scripts.engine.state import PROVIDER_PREFIX, ResourceState, make_urn
 from scripts.engine.steps import Decision, Op, Step, decide, inherit, new_state
 from scripts.engine.values import PropertyMap
 
-_PACKAGE = "command"
-_PROVIDER_TYPE = f"pulumi:providers:{_PACKAGE}"
-_VERSION = "1.2.1"
-_LIBRARY_VERSION = "1.2.0"
-"""The provider library's version, which the real provider adds to its own configuration."""
+_VERSIONS = {COMMAND: "1.2.1"}
+"""Of providers that a program uses without saying which."""
+_LIBRARY = {"__pulumi-go-provider-version": "1.2.0"}
+"""What pulumi-command adds to its own configuration: the version of its library."""
 
 
 class Deployment:
@@ -34,7 +34,12 @@ class Deployment:
         self.previous = previous
         self.snapshot = snapshot
         self.errors = 0
-        self._performer = Performer(around, snapshot)
+        self._log = EngineServer(around.sink, lambda: self.stopped)
+        self._providers = Providers(around, self._log.address)
+        self._performer = Performer(around, snapshot, self._providers)
+        for state in previous:
+            if state.is_provider and not state.delete:
+                self._providers.know(state)
         self._olds = OldStates(previous, around.stack, around.project)
         self._lock = threading.RLock()
         self._goals: dict[str, Goal] = {}
@@ -123,11 +128,14 @@ class Deployment:
     def invoke(self, token: str, arguments: PropertyMap, version: str) -> PropertyMap:
         """Call a function of the provider."""
         self._performer.require_running()
-        if token != command.RUN:
-            raise EngineError(f"the embedded engine does not know the function {token}; use the Pulumi CLI")
         with self._lock:
-            self._provider_reference(version)
-        return self._performer.invoke(arguments)
+            reference = self._default_provider(token.partition(":")[0], version)
+        return self._performer.invoke(reference, token, arguments)
+
+    def close(self) -> None:
+        """End what was started for this deployment."""
+        self._providers.close()
+        self._log.close()
 
     def _plan(self, goal: Goal) -> tuple[Step, Callable[[], None]]:
         inherit(goal, self._goals.get(goal.parent))
@@ -139,13 +147,17 @@ class Deployment:
         old = self._olds.find(goal, urn)
         new = new_state(goal, urn, old, self._provider_of(goal))
         self._goals[urn] = goal
-        if goal.custom and not new.is_provider:
+        if new.is_provider:
+            # As the CLI has it: which plugin serves is among the provider's inputs.
+            new.inputs = {"__internal": {}, "version": goal.version, **new.inputs}
+            self._prepare_provider(new)
+        elif goal.custom:
             kept = old.inputs if old is not None else {}
-            inputs = reset_ignored(new.inputs, kept, goal.ignore_changes) if old is not None else new.inputs
-            new.inputs = command.check(goal.type, goal.name, inputs)
+            new.inputs = reset_ignored(new.inputs, kept, goal.ignore_changes) if old is not None else new.inputs
+            new.inputs = self._providers.of(new.provider).check(new, old)
         if urn in self._early:
             return self._replacement(Decision(Op.REPLACE, Diff(changed=True), delete_first=True), old, new)
-        decision = decide(goal, old, new, self._replaced)
+        decision = decide(goal, old, new, self._replaced, lambda a, b: self._asked(a, b, goal))
         if urn in self.around.replace and old is not None and goal.custom:
             decision = Decision(Op.REPLACE, Diff(changed=True), delete_first=bool(goal.delete_before_replace))
         if decision.kind is Op.REPLACE:
@@ -190,30 +202,31 @@ class Deployment:
             self._early.add(state.urn)
         return [*(state for state in reversed(dependents) if not state.pending_replacement), old]
 
+    def _asked(self, old: ResourceState, new: ResourceState, goal: Goal) -> Diff:
+        return self._providers.of(new.provider).diff(old, new, goal.ignore_changes)
+
     def _provider_of(self, goal: Goal) -> str:
         """The provider reference of a custom resource; makes the default provider when it is first needed."""
-        if not goal.custom or goal.type.startswith("pulumi:providers:"):
+        if not goal.custom or goal.type.startswith(PROVIDER_PREFIX):
             return ""
-        if not command.is_known_type(goal.type):
-            raise EngineError(
-                f"the embedded engine does not know resources of type {goal.type} ({goal.name}); use the Pulumi CLI"
-            )
-        return goal.provider or self._provider_reference(goal.version)
+        return goal.provider or self._default_provider(goal.type.partition(":")[0], goal.version)
 
-    def _provider_reference(self, version: str) -> str:
-        version = version or _VERSION
-        name = f"default_{version.replace('.', '_').replace('-', '_').replace('+', '_')}"
-        urn = make_urn(self.around.stack, self.around.project, "", _PROVIDER_TYPE, name)
+    def _default_provider(self, package: str, version: str) -> str:
+        version = version or _VERSIONS.get(package, "")
+        name = f"default_{version.replace('.', '_').replace('-', '_').replace('+', '_')}".rstrip("_")
+        type_ = PROVIDER_PREFIX + package
+        urn = make_urn(self.around.stack, self.around.project, "", type_, name)
         state = self._states.get(urn)
         if state is None:
-            inputs = {"__internal": {}, "__pulumi-go-provider-version": _LIBRARY_VERSION, "version": version}
-            state = self._register_provider(Goal(type=_PROVIDER_TYPE, name=name, custom=True, properties=inputs), urn)
+            inputs = {"__internal": {}, "version": version, **(_LIBRARY if package == COMMAND else {})}
+            state = self._register_provider(Goal(type=type_, name=name, custom=True, properties=inputs), urn)
         return f"{urn}::{state.id}"
 
     def _register_provider(self, goal: Goal, urn: str) -> ResourceState:
         old = self._olds.find(goal, urn)
         new = new_state(goal, urn, old, "")
         self._goals[urn] = goal
+        self._prepare_provider(new)
         if old is None:
             step = Step(Op.CREATE, None, new, Diff(changed=True))
             self._perform(lambda: self._performer.create(step))
@@ -222,6 +235,12 @@ class Deployment:
             self._perform(lambda: self._performer.same(Step(Op.SAME, old, new, Diff())))
         self._states[urn] = new
         return new
+
+    def _prepare_provider(self, new: ResourceState) -> None:
+        """Have the provider ready for its resources; an update that would need a missing plugin ends here."""
+        if not self.around.dry_run:
+            self._providers.require(new.type.removeprefix(PROVIDER_PREFIX), str(new.inputs.get("version") or ""))
+        self._providers.know(new)
 
     def delete_rest(self) -> None:
         """After the program: delete what it no longer registers, and what has been replaced."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scripts.engine.values import (
     WILDCARD,
@@ -31,6 +31,8 @@ class Diff:
     """Top-level properties that changed."""
     replace_keys: list[str] = field(default_factory=list)
     """What the replacement is due to; empty when an update will do."""
+    delete_first: bool = False
+    """Whether the provider wants the old resource deleted before the new one is created."""
 
     @property
     def replaces(self) -> bool:
@@ -73,7 +75,7 @@ def _diff_values(path: Path, old: Value, new: Value) -> Iterable[tuple[Path, str
         yield path, ADD if old is None else DELETE if new is None else UPDATE
 
 
-def provider_diff(old: PropertyMap, new: PropertyMap) -> Diff:
+def command_diff(old: PropertyMap, new: PropertyMap) -> Diff:
     """pulumi-command's own answer: `triggers` appearing or going replaces, all else is an update."""
     detailed = detailed_diff(old, new)
     for path, kind in detailed.items():
@@ -107,7 +109,7 @@ def apply_replace_on_changes(diff: Diff, patterns: list[str]) -> Diff:
             for path, kind in detailed.items()
         }
     replace_keys = sorted({*diff.replace_keys, *(key for key in diff.keys if hit(key))})
-    return Diff(diff.changed, detailed, diff.keys, replace_keys)
+    return replace(diff, detailed=detailed, replace_keys=replace_keys)
 
 
 def reset_ignored(new: PropertyMap, old: PropertyMap, ignore: list[str]) -> PropertyMap:

@@ -15,16 +15,15 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import (
-    engine_pb2,
     engine_pb2_grpc,
     provider_pb2,
     resource_pb2,
     resource_pb2_grpc,
 )
 
-from scripts.engine import VERSION
 from scripts.engine.config import ConfigValue
 from scripts.engine.deployment import Deployment
+from scripts.engine.engine_log import EngineLog
 from scripts.engine.errors import EngineError, MonitorClosed, ProviderError
 from scripts.engine.goal import goal_from_request
 from scripts.engine.values import PropertyMap, contains_unknown, lower_outputs
@@ -38,7 +37,6 @@ _FEATURES = {
     "deletedWith": resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     "replaceWith": resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
 }
-_SEVERITIES = {0: "debug", 1: "info", 2: "warning", 3: "error"}
 _GET_RESOURCE = "pulumi:pulumi:getResource"
 _MAX_MESSAGE = 400 * 1024 * 1024
 _Reply = TypeVar("_Reply")
@@ -137,56 +135,13 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         raise AssertionError("abort does not return")
 
 
-class EngineLog(engine_pb2_grpc.EngineServicer):
-    """The program's log, and where it keeps the stack's URN."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
-        self._root = ""
-
-    def Log(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """A message for the user. Once the deployment has failed, the program's complaints about that are dropped."""
-        severity = _SEVERITIES.get(request.severity, "info")
-        if severity == "debug" or self._deployment.stopped:
-            return empty_pb2.Empty()
-        if request.ephemeral and severity != "error":
-            self._deployment.around.sink.status(request.urn, request.message)
-        else:
-            self._deployment.around.sink.log(request.urn, severity, request.message)
-        return empty_pb2.Empty()
-
-    def GetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """The stack's URN."""
-        return engine_pb2.GetRootResourceResponse(urn=self._root)
-
-    def SetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Remember the stack's URN."""
-        self._root = request.urn
-        return engine_pb2.SetRootResourceResponse()
-
-    def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Check the program's demand on Pulumi's version."""
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - hardly any program asks
-
-        try:
-            wanted = SpecifierSet(request.pulumi_version_range.replace(" ", ","))
-        except InvalidSpecifier:
-            return engine_pb2.RequirePulumiVersionResponse()
-        if VERSION not in wanted:
-            context.abort(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f'Pulumi CLI version {VERSION} does not satisfy the version range "{request.pulumi_version_range}"',
-            )
-        return engine_pb2.RequirePulumiVersionResponse()
-
-
 @contextmanager
 def serve_program(deployment: Deployment, config: dict[str, ConfigValue]) -> Iterator[str]:
     """Serve both services on a loopback port; yields its address."""
     options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", _MAX_MESSAGE)]
     server = grpc.server(ThreadPoolExecutor(max_workers=512, thread_name_prefix="request"), options=options)
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(Monitor(deployment, config), server)
-    engine_pb2_grpc.add_EngineServicer_to_server(EngineLog(deployment), server)
+    engine_pb2_grpc.add_EngineServicer_to_server(EngineLog(deployment.around.sink, lambda: deployment.stopped), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

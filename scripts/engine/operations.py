@@ -177,6 +177,7 @@ def _run(
         finally:
             deployment.stop()
             deployment.wait_idle()
+            deployment.close()
             snapshot.close()
             reaper.close()
     if children.cancellation.requested:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
@@ -11,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.engine.checkpoint import Snapshot
-from scripts.engine.errors import MonitorClosed, ProviderError
+from scripts.engine.errors import EngineError, MonitorClosed, ProviderError
 from scripts.engine.events import Sink
-from scripts.engine.providers import command
 from scripts.engine.providers.context import Children, OperationContext
+from scripts.engine.providers.registry import Providers
 from scripts.engine.state import ResourceState, now_text
 from scripts.engine.steps import Op, Step
 from scripts.engine.values import PropertyMap, Secret
@@ -45,6 +44,7 @@ class Performer:
 
     around: Surroundings
     snapshot: Snapshot
+    providers: Providers
     stopped: threading.Event = field(default_factory=threading.Event)
     """Set when no more operations may begin."""
 
@@ -60,11 +60,11 @@ class Performer:
         """The surroundings of an operation on a resource."""
         return OperationContext(self.around.root, self.around.children, lambda line: self.around.sink.status(urn, line))
 
-    def invoke(self, arguments: PropertyMap) -> PropertyMap:
-        """Run `local.run`."""
+    def invoke(self, reference: str, token: str, arguments: PropertyMap) -> PropertyMap:
+        """Call a function of a provider."""
         with self._slots:
             self.require_running()
-            return command.invoke(arguments, self.context(""))
+            return self.providers.of(reference).invoke(token, arguments, self.context(""))
 
     def same(self, step: Step) -> None:
         """Nothing changes but what the state says about the resource."""
@@ -126,7 +126,7 @@ class Performer:
 
         def operate() -> None:
             if old.custom and not (skip or old.is_provider or old.retain_on_delete or self.around.dry_run):
-                command.delete(old, self.context(old.urn))
+                self.providers.of(old.provider).delete(old, self.context(old.urn))
 
         def store() -> tuple[None, ResourceState | None]:
             if keep:
@@ -157,7 +157,7 @@ class Performer:
             except Exception as error:
                 if operation is not None:
                     self.snapshot.abandon(operation)
-                reason = str(error) if isinstance(error, ProviderError) else f"internal error: {error!r}"
+                reason = str(error) if isinstance(error, ProviderError | EngineError) else f"internal error: {error!r}"
                 self.around.sink.failed(step, reason, time.monotonic() - begun)
                 raise StepFailed from error
             new, gone = store()
@@ -171,8 +171,8 @@ class Performer:
             outputs = {key: value for key, value in new.inputs.items() if key != "__internal"}
             return UNKNOWN_TEXT if self.around.dry_run else str(uuid.uuid4()), outputs
         if self.around.dry_run:
-            return f"{new.name}{os.urandom(4).hex()}", command.preview_create(new)
-        return command.create(new, self.context(new.urn))
+            return self.providers.of(new.provider).preview_create(new)
+        return self.providers.of(new.provider).create(new, self.context(new.urn))
 
     def _updated(self, old: ResourceState, new: ResourceState) -> PropertyMap:
         if not new.custom:
@@ -180,8 +180,8 @@ class Performer:
         if new.is_provider:
             return {key: value for key, value in new.inputs.items() if key != "__internal"}
         if self.around.dry_run:
-            return command.preview_update(old, new)
-        return command.update(old, new, self.context(new.urn))
+            return self.providers.of(new.provider).preview_update(old, new)
+        return self.providers.of(new.provider).update(old, new, self.context(new.urn))
 
 
 def _both(step: Step) -> tuple[ResourceState, ResourceState]:

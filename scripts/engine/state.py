@@ -156,3 +156,8 @@ def urn_name(urn: str) -> str:
 def provider_urn(reference: str) -> str:
     """The URN inside a provider reference `URN::ID`."""
     return reference.rsplit("::", 1)[0]
+
+
+def is_default(provider: str) -> bool:
+    """Whether a provider's URN is that of one that the engine made because resources needed it."""
+    return urn_name(provider).startswith("default")

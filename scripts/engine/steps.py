@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scripts.engine.diff import Diff, apply_replace_on_changes, provider_diff
+from scripts.engine.diff import Diff, apply_replace_on_changes
 from scripts.engine.goal import Goal
-from scripts.engine.state import ResourceState
+from scripts.engine.state import ResourceState, is_default, provider_urn
 from scripts.engine.values import equal_maps
 
 
@@ -85,29 +86,53 @@ def new_state(goal: Goal, urn: str, old: ResourceState | None, provider: str) ->
     )
 
 
-def decide(goal: Goal, old: ResourceState | None, new: ResourceState, replaced: set[str]) -> Decision:
-    """What to do, given the state before and the state wanted; `replaced` are URNs replaced in this update."""
+def decide(
+    goal: Goal,
+    old: ResourceState | None,
+    new: ResourceState,
+    replaced: set[str],
+    ask: Callable[[ResourceState, ResourceState], Diff],
+) -> Decision:
+    """What to do, given the state before and the state wanted.
+
+    `replaced` are URNs replaced in this update; `ask` is the provider's answer to what differs.
+    """
     if old is None:
         return Decision(Op.CREATE, Diff(changed=True))
-    diff = apply_replace_on_changes(_diff(goal, old, new, replaced), goal.replace_on_changes)
+    diff = apply_replace_on_changes(_diff(goal, old, new, replaced, ask), goal.replace_on_changes)
     if old.pending_replacement or (diff.changed and diff.replaces):
-        return Decision(Op.REPLACE, diff, delete_first=old.pending_replacement or bool(goal.delete_before_replace))
+        first = diff.delete_first if goal.delete_before_replace is None else goal.delete_before_replace
+        return Decision(Op.REPLACE, diff, delete_first=old.pending_replacement or first)
     if diff.changed:
         return Decision(Op.UPDATE, diff)
     return Decision(Op.SAME, diff)
 
 
-def _diff(goal: Goal, old: ResourceState, new: ResourceState, replaced: set[str]) -> Diff:
+def _diff(
+    goal: Goal,
+    old: ResourceState,
+    new: ResourceState,
+    replaced: set[str],
+    ask: Callable[[ResourceState, ResourceState], Diff],
+) -> Diff:
     for key, urns in (("replaceWith", goal.replace_with), ("deletedWith", [goal.deleted_with])):
         if any(urn in replaced for urn in urns):
             return Diff(changed=True, replace_keys=[key])
-    if bool(old.provider) != bool(new.provider):
-        return Diff(changed=True, replace_keys=["provider"])
+    if _moved(old.provider, new.provider):
+        return Diff(changed=True, replace_keys=["provider"], delete_first=True)
     if new.custom and not new.is_provider:
-        return provider_diff(old.inputs, new.inputs)
+        return ask(old, new)
     if equal_maps(old.inputs, new.inputs):
         return Diff()
     return Diff(changed=True)
+
+
+def _moved(before: str, after: str) -> bool:
+    """Whether a resource goes to another provider; another version of a default one is none."""
+    if not before or not after:
+        return bool(before) != bool(after)
+    old, new = provider_urn(before), provider_urn(after)
+    return old != new and not (is_default(old) and is_default(new))
 
 
 def inherit(goal: Goal, parent: Goal | None) -> None:

@@ -1,20 +1,29 @@
-"""`python -m scripts.image ensure|reference`: make the machine image, or say its name."""
+"""`python -m scripts.image VERB`: make the machine image, as a podman image or as a disk, say its name, check it."""
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from scripts.image.build import ensure_image
+from scripts.image.disk import check_disk, describe, ensure_disk, wanted_disk
 from scripts.image.errors import ImageError
 from scripts.image.recipe import load_recipe
 
 
 def main() -> int:
-    """Print the image's reference, after making the image if asked to."""
+    """Do what the verb says and print the image's name, or the disk as JSON."""
     parser = argparse.ArgumentParser(prog="python -m scripts.image", description=__doc__)
-    parser.add_argument("verb", choices=("ensure", "reference"), help="make the image if missing, or print its name")
+    verbs: dict[str, Callable[[], str]] = {
+        "ensure": ensure_image,  # podman has the image
+        "reference": lambda: load_recipe().reference,
+        "ensure-disk": lambda: describe(ensure_disk()),  # the disk image's file is there
+        "disk": lambda: describe(wanted_disk()),
+        "check": lambda: check_disk(wanted_disk()),  # its SHA-256 is the recorded one
+    }
+    parser.add_argument("verb", choices=verbs, help="ensure and ensure-disk make what is missing")
     verb = parser.parse_args().verb
     try:
-        print(ensure_image() if verb == "ensure" else load_recipe().reference)
+        print(verbs[verb]())
     except ImageError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1

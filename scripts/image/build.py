@@ -29,7 +29,7 @@ def ensure_image() -> str:
         raise ImageError("Making the image needs root: run the same with sudo.")
     CACHE.mkdir(parents=True, exist_ok=True)
     progress = Progress("image")
-    with _one_at_a_time(progress):
+    with build_lock(progress):
         if not image_present(recipe.base_reference):
             _build_base(recipe, progress)
         if not image_present(recipe.reference):
@@ -51,7 +51,7 @@ def make_root(recipe: Recipe, root: Path, progress: Progress) -> None:
 
 
 def _build_base(recipe: Recipe, progress: Progress) -> None:
-    _check_space(CACHE)
+    check_space(CACHE, NEEDED_MB)
     for leftover in CACHE.glob("root-*"):
         shutil.rmtree(leftover)
     root = Path(tempfile.mkdtemp(prefix="root-", dir=CACHE))
@@ -81,14 +81,15 @@ def _fresh_log(name: str) -> Path:
     return log
 
 
-def _check_space(folder: Path) -> None:
+def check_space(folder: Path, needed_mb: int) -> None:
+    """Refuse to start with too little disk."""
     free = shutil.disk_usage(folder).free // 1_000_000
-    if free < NEEDED_MB:
-        raise ImageError(f"The image needs {NEEDED_MB} MB of disk, {folder} has {free} MB: free some and run again.")
+    if free < needed_mb:
+        raise ImageError(f"The image needs {needed_mb} MB of disk, {folder} has {free} MB: free some and run again.")
 
 
 @contextmanager
-def _one_at_a_time(progress: Progress) -> Iterator[None]:
+def build_lock(progress: Progress) -> Iterator[None]:
     """Hold the build's lock; the kernel gives it back whatever way the holder ends."""
     with (CACHE / "lock").open("w") as lock:
         try:

@@ -1,18 +1,16 @@
 """The root file system as a podman image: a base layer with everything Debian, a thin one with our host tools."""
 
 import json
-import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from scripts.image.errors import ImageError
-from scripts.image.recipe import BASE_REPOSITORY, REPOSITORY, Recipe, host_tool_files
+from scripts.image.layer import lay_out_tools
+from scripts.image.recipe import BASE_REPOSITORY, REPOSITORY, Recipe
 from scripts.image.run import need
 
-LIBRARY = "usr/local/lib/evenkeel"
-COMMANDS = "usr/local/sbin"
 KEEP_SECONDS = 3 * 24 * 3600
 
 
@@ -53,18 +51,6 @@ def add_host_tools(recipe: Recipe, folder: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise ImageError(f"podman build of the host tools failed: {result.stderr.strip().splitlines()[-1]}.")
-
-
-def lay_out_tools(layer: Path) -> None:
-    """The host tools as they lie in the image."""
-    (layer / LIBRARY).mkdir(parents=True)
-    (layer / COMMANDS).mkdir(parents=True)
-    for source in host_tool_files():
-        target = layer / LIBRARY / source.name
-        shutil.copyfile(source, target)
-        target.chmod(0o755)
-        if "_" not in source.stem:  # a module of the tools, which find it beside themselves
-            (layer / COMMANDS / source.stem).symlink_to(f"/{LIBRARY}/{source.name}")
 
 
 def remove_superseded(recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "scripts" / "image" / "recipe"
+DISK = ROOT / "scripts" / "image" / "disk"
 HOST_TOOLS = ROOT / "scripts" / "host"
 
 REPOSITORY = "localhost/evenkeel-host"
@@ -67,6 +68,11 @@ def host_tool_files(host_tools: Path = HOST_TOOLS) -> tuple[Path, ...]:
     if not host_tools.is_dir():
         return ()
     return tuple(path for path in sorted(host_tools.glob("*.py")) if path.name != "__init__.py")
+
+
+def digest_of_folder(folder: Path, prefix: str, extra: str) -> str:
+    """A digest of every file in a folder, and of `extra`."""
+    return _digest(_inputs(folder, prefix), extra=extra)
 
 
 def _inputs(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:

@@ -1,5 +1,9 @@
-"""The few config values that are needed before the Pulumi program runs."""
+"""The few config values that are needed before the Pulumi program runs.
 
+`python -m scripts.make.config STACK`: whether any of the stack's virtual machines runs here, as exit code.
+"""
+
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +13,21 @@ import yaml
 
 @dataclass(frozen=True)
 class StackConfig:
-    """Which application version a stack wants, and whether its artifact is our own sample's."""
+    """A stack's name, the application version it wants, whether that is our own sample's, and where its hosts are.
 
+    `uris` are the hypervisors of a stack of virtual machines.
+    """
+
+    stack: str
     version: str
     sample: bool
+    substrate: str
+    uris: tuple[str, ...]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine is one of the hypervisors."""
+        return any(":///" in uri for uri in self.uris)
 
 
 def read_config(root: Path, stack: str) -> StackConfig:
@@ -22,7 +37,15 @@ def read_config(root: Path, stack: str) -> StackConfig:
         key.removeprefix("evenkeel:"): value for key, value in _mapping(root / f"Pulumi.{stack}.yaml", "config").items()
     }
     merged = defaults | chosen
-    return StackConfig(str(merged.get("version")), merged.get("artifact") == defaults.get("artifact"))
+    single = merged.get("libvirtUris")
+    uris = [merged.get("libvirtUri"), *(single.values() if isinstance(single, dict) else ())]
+    return StackConfig(
+        stack=stack,
+        version=str(merged.get("version")),
+        sample=merged.get("artifact") == defaults.get("artifact"),
+        substrate=str(merged.get("substrate")),
+        uris=tuple(dict.fromkeys(str(uri) for uri in uris)),
+    )
 
 
 def _mapping(path: Path, key: str) -> dict[str, Any]:
@@ -31,3 +54,7 @@ def _mapping(path: Path, key: str) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text()) or {}
     found = content.get(key) if isinstance(content, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+if __name__ == "__main__":
+    sys.exit(not read_config(Path(__file__).resolve().parents[2], sys.argv[1]).is_local)

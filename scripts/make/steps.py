@@ -58,9 +58,9 @@ def run(command: Sequence[str]) -> int:
                 continue
 
 
-def quiet(command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+def quiet(command: tuple[str, ...], stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a program for its answer."""
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, input=stdin, check=False)
 
 
 def say(text: str) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.containers.readiness import answers
 from scripts.containers.spec import MachineSpec
 from scripts.image.build import ensure_image
+from scripts.readiness import answers
 from tests.system.running import RunningStack, make
 
 pytestmark = pytest.mark.system

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from scripts.engine.diff import Diff, command_diff
 from scripts.engine.errors import EngineError, ProviderError
 from scripts.engine.providers.context import OperationContext
 from scripts.engine.providers.local import run_local
@@ -45,14 +46,51 @@ _CONNECTION_DEFAULTS = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDi
 _TYPE_NAMES = {str: "a string", dict: "a map", list: "a list", bool: "a boolean"}
 
 
-def is_known_type(type_: str) -> bool:
-    """Whether this engine runs resources of the type."""
-    return type_ in (LOCAL, REMOTE)
+class CommandProvider:
+    """The package as the engine asks any provider."""
+
+    def check(self, new: ResourceState, old: ResourceState | None) -> PropertyMap:
+        """Inputs as the provider stores them."""
+        del old
+        return check(new.type, new.name, new.inputs)
+
+    def diff(self, old: ResourceState, new: ResourceState, ignore: list[str]) -> Diff:
+        """What changed; `triggers` appearing or going replaces, all else is an update."""
+        del ignore
+        return command_diff(old.inputs, new.inputs)
+
+    def create(self, new: ResourceState, context: OperationContext) -> tuple[str, PropertyMap]:
+        """Run the create command."""
+        return create(new, context)
+
+    def preview_create(self, new: ResourceState) -> tuple[str, PropertyMap]:
+        """Outputs as far as they are known before creating."""
+        return f"{new.name}{os.urandom(4).hex()}", preview_create(new)
+
+    def update(self, old: ResourceState, new: ResourceState, context: OperationContext) -> PropertyMap:
+        """Run the update command, or create where there is none."""
+        return update(old, new, context)
+
+    def preview_update(self, old: ResourceState, new: ResourceState) -> PropertyMap:
+        """Outputs as far as they are known before updating."""
+        return preview_update(old, new)
+
+    def delete(self, old: ResourceState, context: OperationContext) -> None:
+        """Run the delete command, if there is one."""
+        delete(old, context)
+
+    def invoke(self, token: str, arguments: PropertyMap, context: OperationContext) -> PropertyMap:
+        """Call `local.run`."""
+        if token != RUN:
+            raise EngineError(f"the embedded engine does not know the function {token}; use the Pulumi CLI")
+        return invoke(arguments, context)
 
 
 def check(type_: str, name: str, inputs: PropertyMap) -> PropertyMap:
     """Inputs as the provider stores them: checked, defaults applied, secrets marked. EngineError for bad ones."""
-    fields = _FIELDS[type_]
+    fields = _FIELDS.get(type_)
+    if fields is None:
+        raise EngineError(f"the embedded engine does not know resources of type {type_} ({name}); use the Pulumi CLI")
     for key, value in inputs.items():
         problem = _problem(key, value, fields)
         if problem:

@@ -68,15 +68,22 @@ class Children:
     @contextmanager
     def track(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
         """While the block runs, the process's group ends with a cancellation, or with this engine."""
-        group = process.pid
-        self._groups.add(group)
-        self._reaper.add(group)
+        self.keep(process.pid)
         try:
             with self.cancellation.stopping(lambda: self._end(process)):
                 yield
         finally:
-            self._groups.discard(group)
-            self._reaper.remove(group)
+            self.release(process.pid)
+
+    def keep(self, group: int) -> None:
+        """From now on the process group ends with this engine, or with `kill`."""
+        self._groups.add(group)
+        self._reaper.add(group)
+
+    def release(self, group: int) -> None:
+        """The group has ended."""
+        self._groups.discard(group)
+        self._reaper.remove(group)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         _signal_group(process.pid, signal.SIGTERM)

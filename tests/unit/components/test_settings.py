@@ -95,7 +95,7 @@ BAD = [
     ({"replicationFactor": 5}, "config evenkeel:replicationFactor: is 5, but there are only 4 sites; set it to 4"),
     ({"maxConnections": 1.5}, "config evenkeel:maxConnections: maxConnections is '1.5', which is not a whole number"),
     ({"maxConnections": 0}, "config evenkeel:maxConnections: maxConnections is 0, outside 10 to 100000"),
-    ({"substrate": "clouds"}, "config evenkeel:substrate: 'clouds' is not one of: containers"),
+    ({"substrate": "clouds"}, "config evenkeel:substrate: 'clouds' is not one of: containers, libvirt"),
     ({"publish": "8080"}, "config evenkeel:publish: '8080' is not ADDRESS:PORT"),
     ({"publish": "127.0.0.1:99999"}, "config evenkeel:publish: the port is 99999, outside 1 to 65535"),
     ({"zone": "Not A Zone"}, "config evenkeel:zone: 'Not A Zone' is not a DNS zone"),

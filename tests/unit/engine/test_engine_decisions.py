@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from scripts.engine.diff import Diff, apply_replace_on_changes, detailed_diff, provider_diff, reset_ignored
+from scripts.engine.diff import Diff, apply_replace_on_changes, command_diff, detailed_diff, reset_ignored
 from scripts.engine.goal import Goal
 from scripts.engine.order import deletion_order, needed_by, replaced_dependents
 from scripts.engine.state import ResourceState
 from scripts.engine.steps import Op, decide
 from scripts.engine.values import UNKNOWN, Secret, parse_path, path_text
+
+
+def ask(old: ResourceState, new: ResourceState) -> Diff:
+    """pulumi-command's answer."""
+    return command_diff(old.inputs, new.inputs)
 
 
 def command(inputs: dict[str, Any], **members: Any) -> ResourceState:
@@ -27,7 +32,7 @@ def command(inputs: dict[str, Any], **members: Any) -> ResourceState:
 
 def decision(old: dict[str, Any], new: dict[str, Any], **options: Any) -> tuple[Op, bool]:
     goal = Goal(type="command:local:Command", name="x", custom=True, replace_on_changes=["triggers[*]"], **options)
-    found = decide(goal, command(old), command(new), set())
+    found = decide(goal, command(old), command(new), set(), ask)
     return found.kind, found.delete_first
 
 
@@ -58,7 +63,7 @@ def test_inputs_decide_the_step(old: dict[str, Any], new: dict[str, Any], kind: 
 
 def test_what_is_new_is_created() -> None:
     goal = Goal(type="command:local:Command", name="x", custom=True)
-    assert decide(goal, None, command({}), set()).kind is Op.CREATE
+    assert decide(goal, None, command({}), set(), ask).kind is Op.CREATE
 
 
 def test_a_replacement_is_created_first_unless_the_program_says_otherwise() -> None:
@@ -68,14 +73,14 @@ def test_a_replacement_is_created_first_unless_the_program_says_otherwise() -> N
 
 def test_a_resource_deleted_for_its_replacement_is_created_without_a_change() -> None:
     goal = Goal(type="command:local:Command", name="x", custom=True)
-    found = decide(goal, command({}, pending_replacement=True), command({}), set())
+    found = decide(goal, command({}, pending_replacement=True), command({}), set(), ask)
     assert (found.kind, found.delete_first) == (Op.REPLACE, True)
 
 
 def test_a_resource_is_replaced_with_those_it_names() -> None:
     goal = Goal(type="command:local:Command", name="x", custom=True, replace_with=["urn:other"])
-    assert decide(goal, command({}), command({}), {"urn:other"}).kind is Op.REPLACE
-    assert decide(goal, command({}), command({}), set()).kind is Op.SAME
+    assert decide(goal, command({}), command({}), {"urn:other"}, ask).kind is Op.REPLACE
+    assert decide(goal, command({}), command({}), set(), ask).kind is Op.SAME
 
 
 def test_the_detailed_diff_names_paths_as_the_cli_does() -> None:
@@ -96,7 +101,7 @@ def test_paths_are_read_as_they_are_written(text: str) -> None:
 
 
 def test_replace_on_changes_turns_only_the_named_changes_into_replacements() -> None:
-    diff = provider_diff({"create": "a", "stdin": "s"}, {"create": "b", "stdin": "s"})
+    diff = command_diff({"create": "a", "stdin": "s"}, {"create": "b", "stdin": "s"})
     assert apply_replace_on_changes(diff, ["create"]).replaces
     assert not apply_replace_on_changes(diff, ["stdin"]).replaces
     assert not apply_replace_on_changes(Diff(), ["create"]).replaces

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scripts.image.errors import ImageError
+from scripts.image.layer import COMMANDS, LIBRARY, lay_out_tools
 from scripts.image.pieces import Piece, fetch_piece
-from scripts.image.podman_image import COMMANDS, LIBRARY, lay_out_tools
 from scripts.image.progress import last_line
 from scripts.image.recipe import Recipe, host_tool_files, load_recipe
 from scripts.image.rootfs import Mirror, parse_mirrors, sources_lines

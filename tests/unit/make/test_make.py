@@ -8,24 +8,62 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from scripts.make.__main__ import refusal
 from scripts.make.config import StackConfig, read_config
 from scripts.make.locks import clear_abandoned_locks
 from scripts.make.lost import Machine, machines_of
 
-PROJECT = "config: {version: {default: 1.0.0}, artifact: {default: 'artifacts/{version}.tar.gz'}}"
+PROJECT = """
+config:
+  version: {default: 1.0.0}
+  artifact: {default: 'artifacts/{version}.tar.gz'}
+  substrate: {default: containers}
+  libvirtUri: {default: 'qemu:///system'}
+  libvirtUris: {default: {}}
+"""
+HERE = ("qemu:///system",)
 
 
 def test_a_stack_without_a_file_has_the_projects_defaults(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_text(PROJECT)
-    assert read_config(tmp_path, "dev") == StackConfig("1.0.0", True)
+    assert read_config(tmp_path, "dev") == StackConfig("dev", "1.0.0", True, "containers", HERE)
 
 
 def test_a_stacks_own_version_and_artifact_are_seen(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_text(PROJECT)
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {'evenkeel:version': 2.0.0}")
-    assert read_config(tmp_path, "dev") == StackConfig("2.0.0", True)
+    assert read_config(tmp_path, "dev") == StackConfig("dev", "2.0.0", True, "containers", HERE)
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {'evenkeel:artifact': other.tar.gz}")
-    assert read_config(tmp_path, "dev") == StackConfig("1.0.0", False)
+    assert read_config(tmp_path, "dev") == StackConfig("dev", "1.0.0", False, "containers", HERE)
+
+
+def test_a_stack_of_virtual_machines_has_its_hypervisors_each_once(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT)
+    uris = "{a: 'qemu+ssh://root@hv1/system', b: 'qemu+ssh://root@hv2/system', ns-2: 'qemu+ssh://root@hv2/system'}"
+    (tmp_path / "Pulumi.vms.yaml").write_text(
+        f"config: {{'evenkeel:substrate': libvirt, 'evenkeel:libvirtUris': {uris}}}"
+    )
+    found = read_config(tmp_path, "vms")
+    assert found.substrate == "libvirt"
+    assert found.uris == (*HERE, "qemu+ssh://root@hv1/system", "qemu+ssh://root@hv2/system")
+
+
+@pytest.mark.parametrize(
+    ("substrate", "target", "refused"),
+    [
+        ("containers", "up", ""),
+        ("containers", "vms", "stack x runs on containers: use `make up STACK=x`"),
+        ("libvirt", "vms", ""),
+        ("libvirt", "up", "stack x runs on libvirt: use `make vms STACK=x`"),
+        ("libvirt", "preview", ""),
+        ("libvirt", "down", ""),
+        ("clouds", "down", "config evenkeel:substrate: 'clouds' is not one of: containers, libvirt"),
+    ],
+)
+def test_a_target_that_brings_up_another_kind_of_stack_is_refused(substrate: str, target: str, refused: str) -> None:
+    assert refusal(StackConfig("x", "1.0.0", True, substrate, HERE), target) == refused
 
 
 def write_lock(folder: Path, name: str, pid: int, hostname: str) -> Path:

@@ -1,0 +1,235 @@
+"""The libvirt substrate: every host a virtual machine, on one hypervisor or on several.
+
+The one place that knows pulumi-libvirt, which its vendor has deprecated: a successor changes this file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_libvirt as libvirt
+
+from components.cloud_init import Seed, mac_of, make_seed
+from components.commands import ask_here, run_here
+from components.host import MachineArgs
+from components.hypervisor import facts_of, needs_of, vcpus_of
+from components.settings import Settings
+
+GIB = 1 << 30
+
+
+class Hypervisor(pulumi.ComponentResource):
+    """One libvirt, found fit before anything is made there: pool, network, and the disk image, uploaded once.
+
+    Its provider's URI comes out of the first check. So a preview without a libvirt at hand never connects, and the
+    first sentence about one that does not answer is ours.
+    """
+
+    def __init__(
+        self, name: str, uri: str, settings: Settings, image: pulumi.Output[str], opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__("evenkeel:components:Hypervisor", name, None, opts)
+        self.settings = settings
+        self.uri = uri
+        self.child = pulumi.ResourceOptions(parent=self)
+        wanted = {"uri": uri, "domain_type": settings.libvirt.domain_type}
+        facts = facts_of(run_here(f"{name}-reached", "scripts.vms reach", wanted, self.child))
+        self.domain_type = facts["domain_type"]
+        self.provider = libvirt.Provider(f"{name}-provider", uri=facts["uri"], opts=self.child)
+        self.child = pulumi.ResourceOptions(parent=self, provider=self.provider)
+        self.fit = self._check(name, "check", [])
+        self.pool = self._pool(name)
+        self.interface = self._interface(name)
+        self.stored: list[pulumi.Resource] = []
+        self.base = self._base(name, image)
+        self.register_outputs({"domain_type": self.domain_type})
+
+    def _check(self, name: str, step: str, after: list[pulumi.Resource]) -> pulumi.Resource:
+        """Refuse early what would fail late: addresses in use, too little space or memory."""
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[self.provider, *after])
+        return run_here(f"{name}-{step}", f"scripts.vms {step}", needs_of(self.settings, self.uri), opts)
+
+    def _after(self, *resources: pulumi.Resource, **more: Any) -> pulumi.ResourceOptions:
+        """Return options of a part that is made when those are there."""
+        return pulumi.ResourceOptions.merge(
+            self.child, pulumi.ResourceOptions(depends_on=[self.fit, *resources], **more)
+        )
+
+    def _pool(self, name: str) -> pulumi.Input[str]:
+        """Return the name of the pool: an existing one's, or that of one in a directory of the stack's own."""
+        wanted, prefix = self.settings.libvirt.pool, self.settings.prefix
+        if not wanted.startswith("/"):
+            return wanted
+        target = {"path": f"{wanted.rstrip('/')}/{self.settings.stack}"}
+        made = libvirt.Pool(f"{name}-pool", name=prefix, type="dir", target=target, opts=self._after())
+        return made.name
+
+    def _interface(self, name: str) -> Mapping[str, pulumi.Input[str]]:
+        """Return what joins a machine to the hosts' network: the config's bridge, or a network made here."""
+        if self.settings.libvirt.bridge:
+            return {"bridge": self.settings.libvirt.bridge}
+        made = libvirt.Network(
+            f"{name}-network",
+            name=self.settings.prefix,
+            mode="nat",
+            addresses=[str(self.settings.network)],
+            autostart=True,
+            # Addresses are fixed, and names are our own name servers' business.
+            dhcp={"enabled": False},
+            dns={"enabled": False},
+            opts=self._after(delete_before_replace=True),
+        )
+        return {"network_id": made.id}
+
+    def _base(self, name: str, image: pulumi.Output[str]) -> libvirt.Volume:
+        """Upload the disk image, checked by its hash just before; every machine's disk here is laid over it."""
+        parts = image.apply(json.loads)
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[self.fit])
+        checked = run_here(f"{name}-image", "scripts.image check", {"name": parts["name"]}, opts)
+        base = libvirt.Volume(
+            f"{name}-base",
+            name=parts["name"].apply(lambda text: f"{self.settings.prefix}-base-{text}.qcow2"),
+            pool=self.pool,
+            source=parts["file"],
+            format="qcow2",
+            opts=self._after(checked),
+        )
+        self.stored.append(base)
+        return base
+
+    def store(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+        """Return options of a disk that is made when the one before it is there.
+
+        The provider reads back what it has written, and gets nothing while another disk is being made.
+        """
+        return pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(provider=self.provider, depends_on=self.stored[-1:])
+        )
+
+
+class Libvirt(pulumi.ComponentResource):
+    """The hypervisors; machines come through `machine`, each on the one that the config gives it.
+
+    It does not make the image: that is `make vms`'s business. It names the image by its recipe, so a changed recipe
+    shows in the preview as machines to replace.
+    """
+
+    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("evenkeel:components:Libvirt", name, None, opts)
+        self.settings = settings
+        child = pulumi.ResourceOptions(parent=self)
+        self.image = ask_here("scripts.image disk")
+        self.hypervisors = {
+            uri: Hypervisor(f"hypervisor-{called}", uri, settings, self.image, child)
+            for called, uri in settings.libvirt.hypervisors.items()
+        }
+        self.register_outputs({"image": self.image})
+
+    def local_name(self, host: str) -> str | None:
+        """Return None: a virtual machine is no part of the deployer's machine, even where it runs on it."""
+        del host
+        return None
+
+    def machine(self, args: MachineArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+        """Provide a virtual machine that answers SSH; return its id.
+
+        Another image or seed is another machine: a new root disk, then the old machine goes and the new one comes,
+        because name, address and data disks exist once. The data disks stay.
+        """
+        hypervisor = self.hypervisors[self.settings.libvirt.uris[args.name]]
+        seed = make_seed(self.settings, args, self.image)
+        domain = self._domain(hypervisor, args, seed, opts)
+        ready = run_here(
+            f"{args.name}-ready",
+            "scripts.vms ready",
+            {"uri": hypervisor.uri, "id": domain.id, "name": args.name, "address": args.address},
+            opts,
+            delete="scripts.vms stop",
+            triggers=[domain.id],
+        )
+        return pulumi.Output.unsecret(ready.stdout)
+
+    def _domain(
+        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
+    ) -> libvirt.Domain:
+        """Make the machine itself, with the sizes that the settings give its role."""
+        seed_disk = self._seed_disk(hypervisor, args, seed, opts)
+        volumes = [self._root_disk(hypervisor, args, seed, opts), *self._data_disks(hypervisor, args, opts)]
+        once = pulumi.ResourceOptions(
+            provider=hypervisor.provider,
+            delete_before_replace=True,
+            # The provider would change these under a running machine, which would not take them up.
+            replace_on_changes=["disks", "cloudinit", "networkInterfaces", "type", "cpu", "machine"],
+        )
+        return libvirt.Domain(
+            f"{args.name}-machine",
+            name=self._called(args),
+            type=hypervisor.domain_type,
+            machine="pc",
+            cpu={"mode": "maximum"},
+            vcpu=vcpus_of(args.size),
+            memory=args.size.memory_mb,
+            autostart=True,
+            cloudinit=seed_disk.id,
+            disks=[{"volume_id": volume.id} for volume in volumes],
+            network_interfaces=[{**hypervisor.interface, "mac": mac_of(args.address)}],
+            consoles=[{"type": "pty", "target_type": "serial", "target_port": "0"}],
+            opts=pulumi.ResourceOptions.merge(opts, once),
+        )
+
+    def _called(self, args: MachineArgs) -> str:
+        """Return what the machine is called on its hypervisor."""
+        return f"{self.settings.prefix}-{args.name}"
+
+    def _root_disk(
+        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
+    ) -> libvirt.Volume:
+        """Lay an empty disk over the image."""
+        disk = libvirt.Volume(
+            f"{args.name}-root",
+            name=seed.digest.apply(lambda digest: f"{self._called(args)}-root-{digest}.qcow2"),
+            pool=hypervisor.pool,
+            base_volume_id=hypervisor.base.id,
+            format="qcow2",
+            opts=hypervisor.store(opts),
+        )
+        hypervisor.stored.append(disk)
+        return disk
+
+    def _seed_disk(
+        self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
+    ) -> libvirt.CloudInitDisk:
+        """Write the seed onto a disk of its own, which cloud-init looks for."""
+        disk = libvirt.CloudInitDisk(
+            f"{args.name}-seed",
+            name=seed.digest.apply(lambda digest: f"{self._called(args)}-seed-{digest}.iso"),
+            pool=hypervisor.pool,
+            user_data=seed.user_data,
+            meta_data=seed.meta_data,
+            network_config=seed.network_config,
+            opts=hypervisor.store(opts),
+        )
+        hypervisor.stored.append(disk)
+        return disk
+
+    def _data_disks(
+        self, hypervisor: Hypervisor, args: MachineArgs, opts: pulumi.ResourceOptions
+    ) -> list[libvirt.Volume]:
+        """Make the disks whose data outlive the machine; another size in the config leaves them as they are."""
+        kept = pulumi.ResourceOptions(ignore_changes=["size"], delete_before_replace=True)
+        disks = []
+        for what in sorted(args.volumes):
+            disk = libvirt.Volume(
+                f"{args.name}-{what}-disk",
+                name=f"{self._called(args)}-{what}.qcow2",
+                pool=hypervisor.pool,
+                size=self.settings.libvirt.data_gb * GIB,
+                format="qcow2",
+                opts=pulumi.ResourceOptions.merge(hypervisor.store(opts), kept),
+            )
+            hypervisor.stored.append(disk)
+            disks.append(disk)
+        return disks

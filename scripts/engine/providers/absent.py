@@ -1,0 +1,62 @@
+"""A provider that cannot be asked: its plugin is not installed, or a preview does not know its configuration yet.
+
+The CLI treats a provider with unknown configuration like this: inputs are compared as they are, outputs are unknown.
+"""
+
+from __future__ import annotations
+
+from scripts.engine.diff import Diff
+from scripts.engine.errors import EngineError
+from scripts.engine.providers.context import OperationContext
+from scripts.engine.state import ResourceState
+from scripts.engine.values import PropertyMap, equal_maps
+
+
+class AbsentProvider:
+    """Previews; everything else is refused with `remedy`."""
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
+
+    def check(self, new: ResourceState, old: ResourceState | None) -> PropertyMap:
+        """The inputs as they are."""
+        del old
+        return new.inputs
+
+    def diff(self, old: ResourceState, new: ResourceState, ignore: list[str]) -> Diff:
+        """Whether the inputs differ; what follows from it is not known here."""
+        del ignore
+        hidden = "__defaults"  # what a provider noted about the inputs when it could be asked
+        before = {key: value for key, value in old.inputs.items() if key != hidden}
+        changed = [
+            key for key in before.keys() | new.inputs.keys() if not equal_maps(_one(before, key), _one(new.inputs, key))
+        ]
+        return Diff(changed=bool(changed), keys=sorted(changed))
+
+    def preview_create(self, new: ResourceState) -> tuple[str, PropertyMap]:
+        """No id, and of the outputs those that are inputs: the program takes the others for unknown."""
+        return "", dict(new.inputs)
+
+    def preview_update(self, old: ResourceState, new: ResourceState) -> PropertyMap:
+        """What it was, with the new inputs."""
+        return {**old.outputs, **new.inputs}
+
+    def create(self, new: ResourceState, context: OperationContext) -> tuple[str, PropertyMap]:
+        """Refused."""
+        raise EngineError(self._remedy)
+
+    def update(self, old: ResourceState, new: ResourceState, context: OperationContext) -> PropertyMap:
+        """Refused."""
+        raise EngineError(self._remedy)
+
+    def delete(self, old: ResourceState, context: OperationContext) -> None:
+        """Refused."""
+        raise EngineError(self._remedy)
+
+    def invoke(self, token: str, arguments: PropertyMap, context: OperationContext) -> PropertyMap:
+        """Refused."""
+        raise EngineError(self._remedy)
+
+
+def _one(properties: PropertyMap, key: str) -> PropertyMap:
+    return {key: properties[key]} if key in properties else {}

@@ -1,0 +1,80 @@
+"""What is to be done around Pulumi for each substrate: before an update, for what was lost, after a destroy."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from scripts.make.config import StackConfig
+from scripts.make.lost import find_lost_machines
+from scripts.make.steps import PULUMI, Step, StepFailedError, module, quiet, run_step, say
+
+
+@dataclass(frozen=True)
+class Substrate:
+    """A substrate's part in `make`.
+
+    `target` is the make target that brings such stacks up. `prepare` has what machines are made of ready; `lost` brings
+    the machine and the state together again and returns the URNs of what must be made anew; `clear` removes what a
+    destroy has left.
+    """
+
+    target: str
+    prepare: Callable[[StackConfig], None]
+    lost: Callable[[StackConfig], list[str]]
+    clear: Callable[[StackConfig], None]
+
+
+def prepare_containers(config: StackConfig) -> None:
+    """The podman image, and the stack's containers running."""
+    run_step(Step("the machine image", module("image", "ensure")))
+    run_step(Step("hosts that are stopped", module("containers", "start", "--stack", config.stack)))
+
+
+def lost_containers(config: StackConfig) -> list[str]:
+    """The hosts that podman has no more."""
+    lost = find_lost_machines(config.stack)
+    for machine in lost:
+        say(f"host {machine.name} is gone: making it anew")
+    return [machine.urn for machine in lost]
+
+
+def clear_containers(config: StackConfig) -> None:
+    """Containers, networks and volumes that carry the stack's name."""
+    if shutil.which("podman"):
+        run_step(Step("what is left of the stack", module("containers", "purge", "--stack", config.stack)))
+
+
+def prepare_vms(_: StackConfig) -> None:
+    """The disk image."""
+    run_step(Step("the disk image", module("image", "ensure-disk")))
+
+
+def lost_vms(config: StackConfig) -> list[str]:
+    """What the hypervisors have no more; what the state does not know is removed from them."""
+    exported = quiet((PULUMI, "stack", "export", "--stack", config.stack))
+    state = exported.stdout if exported.returncode == 0 else "{}"
+    say("hypervisors and state")
+    mended = quiet(module("vms", "mend", *_place(config)), stdin=state)
+    print(mended.stderr, file=sys.stderr, end="")
+    if mended.returncode != 0:
+        raise StepFailedError("hypervisors and state", mended.returncode)
+    urns: list[str] = json.loads(mended.stdout)
+    return urns
+
+
+def clear_vms(config: StackConfig) -> None:
+    """Machines, disks, networks and pools that carry the stack's name."""
+    run_step(Step("what is left of the stack", module("vms", "purge", *_place(config))))
+
+
+def _place(config: StackConfig) -> tuple[str, ...]:
+    uris = (argument for uri in config.uris for argument in ("--uri", uri))
+    return ("--prefix", f"evenkeel-{config.stack}", *uris)
+
+
+SUBSTRATES: Mapping[str, Substrate] = {
+    "containers": Substrate("up", prepare_containers, lost_containers, clear_containers),
+    "libvirt": Substrate("vms", prepare_vms, lost_vms, clear_vms),
+}

@@ -1,0 +1,58 @@
+"""Libvirt and the state brought together again: after a kill, after a loss, after everything.
+
+The provider cannot do it: it refuses to make what is there already, and to delete a machine or a network that is not.
+"""
+
+from collections.abc import Iterable
+
+from scripts.vms.known import Known
+from scripts.vms.things import find_things, remove
+from scripts.vms.virsh import virsh
+
+DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{id}</uuid><memory>65536</memory>
+<os><type arch='x86_64'>hvm</type></os></domain>"""
+NETWORK = "<network><name>{name}</name><uuid>{id}</uuid></network>"
+
+
+def sweep(uris: Iterable[str], prefix: str, known: Iterable[Known]) -> list[str]:
+    """Remove what the stack's name is on and the state does not know; returns what was removed."""
+    ids = {thing.id for thing in known}
+    removed = []
+    for uri in uris:
+        for thing in find_things(uri, prefix):
+            if thing.id not in ids:
+                remove(uri, thing)
+                removed.append(f"{thing.kind} {thing.name}")
+    return removed
+
+
+def find_lost(prefix: str, known: Iterable[Known]) -> list[Known]:
+    """What the state knows and its hypervisor does not have."""
+    by_place: dict[str, list[Known]] = {}
+    for thing in known:
+        if thing.condemned or not thing.uri:
+            continue
+        by_place.setdefault(thing.uri, []).append(thing)
+    lost = []
+    for uri, things in by_place.items():
+        present = {thing.id for thing in find_things(uri, prefix)}
+        lost += [thing for thing in things if thing.id not in present]
+    return lost
+
+
+def stand_in(lost: Known) -> None:
+    """Where the provider could not delete what is lost, define something empty under its id for it to delete."""
+    if lost.kind == "domain":
+        _define(lost, "define", DOMAIN)
+    elif lost.kind == "network":
+        _define(lost, "net-define", NETWORK)
+
+
+def _define(lost: Known, verb: str, document: str) -> None:
+    what = f"Standing in for the lost {lost.kind} {lost.name}"
+    virsh(lost.uri, verb, "/dev/stdin", stdin=document.format(name=lost.name, id=lost.id), what=what)
+
+
+def purge(uris: Iterable[str], prefix: str) -> list[str]:
+    """Remove everything of the stack; returns what was removed."""
+    return sweep(uris, prefix, [])

@@ -1,0 +1,90 @@
+"""The one place that runs virsh. Reading (list, facts) apart from changing (everything else)."""
+
+import os
+import shutil
+import subprocess
+from urllib.parse import urlsplit
+
+from scripts.vms.errors import VmError
+
+SECONDS = 120.0
+SILENT = ("no such file", "connection refused", "cannot connect to socket", "failed to connect socket")
+FORBIDDEN = ("permission denied", "authentication unavailable", "authentication failed", "access denied", "polkit")
+
+
+def run_virsh(uri: str, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run virsh at a hypervisor and return what came of it; a hypervisor that hangs is a failure like another."""
+    if shutil.which("virsh") is None:
+        raise VmError("virsh is missing: run `make vms`, which installs it, or install the package libvirt-clients.")
+    command = ["virsh", "--connect", silent(uri), "--quiet", *arguments]
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        return subprocess.run(
+            command,
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"error: no answer within {SECONDS:.0f} s")
+
+
+def virsh(uri: str, *arguments: str, what: str, stdin: str | None = None) -> str:
+    """Run virsh; a failure becomes one sentence that starts with `what`."""
+    result = run_virsh(uri, *arguments, stdin=stdin)
+    if result.returncode != 0:
+        raise VmError(f"{what} at {uri} failed: {reason(result)}.")
+    return str(result.stdout)
+
+
+def require(uri: str) -> None:
+    """VmError, with what to do, unless the hypervisor answers."""
+    answer = run_virsh(uri, "version")
+    if answer.returncode != 0:
+        raise unreachable(uri, answer.stderr)
+
+
+def lines(uri: str, *arguments: str, what: str) -> list[str]:
+    """What virsh lists, a line an entry."""
+    return [line.strip() for line in virsh(uri, *arguments, what=what).splitlines() if line.strip()]
+
+
+def reason(result: subprocess.CompletedProcess[str]) -> str:
+    """The last thing that virsh complained of, without its prefix and full stop."""
+    said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    return said[-1].removeprefix("error: ").rstrip(". ") if said else f"exit code {result.returncode}"
+
+
+def silent(uri: str) -> str:
+    """The URI with SSH kept from asking a person."""
+    parts = urlsplit(uri)
+    if not parts.hostname or "no_tty" in parts.query:
+        return uri
+    return f"{uri}{'&' if parts.query else '?'}no_tty=1"
+
+
+def is_local(uri: str) -> bool:
+    """Whether the hypervisor is this machine's."""
+    return not urlsplit(uri).hostname
+
+
+def unreachable(uri: str, complaint: str) -> VmError:
+    """The sentence for a hypervisor that cannot be used, by what virsh complained of."""
+    words = " ".join(complaint.split())
+    said = words.lower()
+    last = words.rpartition("error: ")[2].rstrip(". ")
+    if is_local(uri):
+        if any(part in said for part in SILENT):
+            return VmError(
+                f"libvirt is not running on this machine ({uri}): start it with `systemctl start libvirtd`,"
+                " or install the package libvirt-daemon-system."
+            )
+        if any(part in said for part in FORBIDDEN):
+            return VmError(f"This user may not use {uri}: run the same with sudo, or join the group libvirt.")
+    return VmError(
+        f"There is no access to {uri} ({last or 'no answer'}): make `virsh -c {uri} version` work, with the host's key"
+        " in known_hosts and a login by SSH key, then run the same again."
+    )
