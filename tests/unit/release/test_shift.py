@@ -71,7 +71,7 @@ def test_every_order_that_moves_users_is_timed_and_fenced(machines: Machines, li
     run.to("shift-1")
     told = [order for _, verb, order in machines.orders if verb == "apply"]
     assert all(order["deadman"] == {"seconds": 30} for order in told)
-    assert {(order["token"], order["turn"]) for order in told} == {(1, 14)}
+    assert {(order["token"], order["turn"]) for order in told} == {(1, 16)}
     assert (machines.timer() or {})["release"] == "r2-2.0.0"
     assert run.verdicts[-1]["figures"]["armed"] is True
 
