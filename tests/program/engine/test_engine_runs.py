@@ -159,7 +159,7 @@ class Bucket(pulumi.CustomResource):
 Bucket()
 """)
     told = project.up(code=1)
-    assert "the embedded engine does not know resources of type aws:s3:Bucket (b); use the Pulumi CLI" in told
+    assert "the Pulumi provider aws is not installed: install it with `pulumi plugin install resource aws`" in told
     assert "Traceback" not in told
 
 
