@@ -65,7 +65,7 @@ class Database(pulumi.ComponentResource):
             enable=["cassandra"],
             # Not on `launch`, which changes when a site is added, nor on the certificates, which Cassandra reads again.
             restart_on=[UNIT, f"{CONFIG}/cassandra.yaml", f"{CONFIG}/jvm.options"],
-            wait=[["evenkeel-cassandra-wait"]],
+            wait=[["evenkeel-cassandra-wait", str(args.settings.database.join_seconds)]],
         )
 
     def _certificates(self, authority: Authority) -> list[dict[str, Any]]:

@@ -33,7 +33,15 @@ ROLES = ("lb", "app", "db", "ns", "control", "runner")
 KEYS = (
     *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "publish"),
     *("zone", "service", "ttl", "maxConnections", "checkIntervalMs", "requestTimeoutMs", "readyPath", "versionHeader"),
-    *("replicationFactor", "datacenter", "keyspace", "databaseHeapMb", "databaseDirectMb", "seedRows"),
+    *(
+        "replicationFactor",
+        "datacenter",
+        "keyspace",
+        "databaseHeapMb",
+        "databaseDirectMb",
+        "databaseJoinSeconds",
+        "seedRows",
+    ),
     *LIBVIRT_KEYS,
     *RELEASE_KEYS,
 )
@@ -68,13 +76,14 @@ class LoadBalancerSettings:
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """Cassandra's names and sizes; heap and direct memory in MiB."""
+    """Cassandra's names and sizes, heap and direct memory in MiB; how long a node may take to be in the ring."""
 
     datacenter: str
     keyspace: str
     replication_factor: int
     heap_mb: int
     direct_mb: int
+    join_seconds: int
     seed_rows: int
 
 
@@ -283,6 +292,7 @@ def read_database(reader: Reader, sites: int) -> DatabaseSettings:
         replication_factor=factor,
         heap_mb=reader.whole("databaseHeapMb", 128, 65_536),
         direct_mb=reader.whole("databaseDirectMb", 32, 65_536),
+        join_seconds=reader.whole("databaseJoinSeconds", 30, 604_800),
         seed_rows=reader.whole("seedRows", 0, 10_000_000),
     )
 

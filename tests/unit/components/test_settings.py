@@ -96,6 +96,26 @@ BAD = [
     ({"maxConnections": 1.5}, "config evenkeel:maxConnections: maxConnections is '1.5', which is not a whole number"),
     ({"maxConnections": 0}, "config evenkeel:maxConnections: maxConnections is 0, outside 10 to 100000"),
     ({"substrate": "clouds"}, "config evenkeel:substrate: 'clouds' is not one of: containers, libvirt"),
+    ({"substrate": "libvirt"}, "config evenkeel:publish: is 127.0.0.1:8080, but hosts of libvirt are reached at their"),
+    ({"libvirtUri": "hv1"}, "config evenkeel:libvirtUri: 'hv1' is neither qemu:///system nor qemu+ssh://USER@HOST/sys"),
+    ({"libvirtUri": "qemu+ssh://root@hv1:2222/system"}, "has a port or a password in it; leave it to ~/.ssh/config"),
+    (
+        {"libvirtUri": "qemu+ssh://[hv1/system"},
+        "config evenkeel:libvirtUri: 'qemu+ssh://[hv1/system' is not a URI such",
+    ),
+    ({"libvirtUris": {"x": "qemu:///system"}}, "config evenkeel:libvirtUris: 'x' is no site or host of this stack"),
+    (
+        {"libvirtUris": {"a": "qemu+ssh://root@hv1/system", "b": "qemu+ssh://me@hv1/system"}, "libvirtBridge": "br0"},
+        "config evenkeel:libvirtUris: hv1 is named in two ways, ",
+    ),
+    (
+        {"libvirtUris": {"b": "qemu+ssh://root@hv1/system"}},
+        "config evenkeel:libvirtBridge: is none, but hosts run on local, hv1; name the bridge that joins those",
+    ),
+    ({"libvirtBridge": "br 0"}, "config evenkeel:libvirtBridge: 'br 0' is not a bridge's name such as br0, nor none"),
+    ({"libvirtDomainType": "xen"}, "config evenkeel:libvirtDomainType: 'xen' is not one of: detect, kvm, qemu"),
+    ({"libvirtPool": "../x"}, "config evenkeel:libvirtPool: '../x' is not a storage pool's name, nor a directory"),
+    ({"libvirtDataGb": 0}, "config evenkeel:libvirtDataGb: libvirtDataGb is 0, outside 1 to"),
     ({"publish": "8080"}, "config evenkeel:publish: '8080' is not ADDRESS:PORT"),
     ({"publish": "127.0.0.1:99999"}, "config evenkeel:publish: the port is 99999, outside 1 to 65535"),
     ({"zone": "Not A Zone"}, "config evenkeel:zone: 'Not A Zone' is not a DNS zone"),
@@ -121,6 +141,16 @@ def test_a_bad_value_is_refused_by_name(
         load_with(**changes)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_host_runs_where_it_is_told_to_else_where_its_site_does_else_where_the_stack_does(
+    load_with: Callable[..., Settings],
+) -> None:
+    first, second, third = (f"qemu+ssh://root@hv{number}/system" for number in (1, 2, 3))
+    found = load_with(libvirtUri=first, libvirtUris={"b": second, "db-b": third}, libvirtBridge="br0").libvirt
+    assert (found.uris["runner"], found.uris["lb-a"]) == (first, first)
+    assert (found.uris["lb-b"], found.uris["db-b"]) == (second, third)
+    assert found.hypervisors == {"hv1": first, "hv2": second, "hv3": third}
 
 
 def test_an_artifact_that_is_not_what_its_sha256_says_is_refused(
