@@ -9,7 +9,9 @@ from scripts.engine.diff import Diff
 from scripts.engine.errors import EngineError
 from scripts.engine.providers.context import OperationContext
 from scripts.engine.state import ResourceState
-from scripts.engine.values import PropertyMap, equal_maps
+from scripts.engine.values import PropertyMap, Secret, Value, equal
+
+_NOTES = "__defaults"
 
 
 class AbsentProvider:
@@ -26,12 +28,9 @@ class AbsentProvider:
     def diff(self, old: ResourceState, new: ResourceState, ignore: list[str]) -> Diff:
         """Whether the inputs differ; what follows from it is not known here."""
         del ignore
-        hidden = "__defaults"  # what a provider noted about the inputs when it could be asked
-        before = {key: value for key, value in old.inputs.items() if key != hidden}
-        changed = [
-            key for key in before.keys() | new.inputs.keys() if not equal_maps(_one(before, key), _one(new.inputs, key))
-        ]
-        return Diff(changed=bool(changed), keys=sorted(changed))
+        before, after = _bare(old.inputs), _bare(new.inputs)
+        keys = [key for key in before.keys() | after.keys() if not equal(before.get(key), after.get(key))]
+        return Diff(changed=bool(keys), keys=sorted(keys))
 
     def preview_create(self, new: ResourceState) -> tuple[str, PropertyMap]:
         """No id, and of the outputs those that are inputs: the program takes the others for unknown."""
@@ -58,5 +57,12 @@ class AbsentProvider:
         raise EngineError(self._remedy)
 
 
-def _one(properties: PropertyMap, key: str) -> PropertyMap:
-    return {key: properties[key]} if key in properties else {}
+def _bare(value: Value) -> Value:
+    """Without what a provider noted about its inputs when it could be asked."""
+    if isinstance(value, Secret):
+        return Secret(_bare(value.value))
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _bare(item) for key, item in value.items() if key != _NOTES}
+    return value

@@ -41,6 +41,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if "name" not in request.news.fields:
             failure = provider_pb2.CheckFailure(property="name", reason="is missing")
             return provider_pb2.CheckResponse(failures=[failure])
+        request.news.fields["__defaults"].list_value.SetInParent()  # as bridged providers note what they filled in
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def Diff(self, request: Any, context: Any) -> Any:

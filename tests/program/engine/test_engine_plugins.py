@@ -116,6 +116,16 @@ def test_without_the_plugin_a_preview_works_and_an_update_says_how_to_get_it(pro
     assert "Traceback" not in printed
 
 
+def test_without_the_plugin_a_preview_of_what_is_there_shows_what_differs_and_nothing_else(
+    project: Project, path: str
+) -> None:
+    write(project, "thing('a', name='one', text='x')")
+    project.up(PATH=path)
+    project.run("preview", "--expect-no-changes")
+    write(project, "thing('a', name='one', text='y')")
+    project.run("preview", "--expect-no-changes", code=7)
+
+
 def test_a_provider_whose_configuration_is_not_known_before_the_update_is_not_asked_in_a_preview(
     project: Project, path: str
 ) -> None:
