@@ -49,6 +49,8 @@ RUN_ERRORS = (
     DeployError,
     subprocess.SubprocessError,
 )
+# Those of them that do not say by themselves what can be done.
+PLAIN_ERRORS = (LoadError, JournalError, WriteTestError, subprocess.SubprocessError)
 MOST_FAILURES = 3  # in a row; then the stack is no place to measure on
 GATED = ("gate", "bakeSeconds", "window")
 TARGETS = Path(__file__).parent / "load" / "targets.py"
@@ -78,8 +80,16 @@ def conduct(folder: Folder) -> bool:
     """Make the runs that are not made yet; whether all of them are.
 
     Ctrl-C, SIGTERM and SIGHUP end it with KeyboardInterrupt: it can be gone on with, and the stack is at a version that
-    serves everywhere and is the one its config asks for.
+    serves everywhere and is the one its config asks for. Raises DeployError and the like where it cannot go on.
     """
+    try:
+        return carry_out(folder)
+    except PLAIN_ERRORS as error:
+        raise DeployError(str(error), f"put it right, then `evenkeel experiment --resume {folder.name}`") from error
+
+
+def carry_out(folder: Folder) -> bool:
+    """Do it, alone on the stack."""
     settings = Settings.parse(folder.document["settings"])
     inventory = load(folder.document["stack"])
     total = len(folder.document["runs"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from scripts.inventory import ROOT
 
 EXPERIMENTS = ROOT / ".evenkeel" / "experiments"
 DOCUMENT = "experiment.json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Folder:
@@ -40,7 +42,9 @@ class Folder:
 
     @classmethod
     def create(cls, name: str, document: Mapping[str, Any], under: Path = EXPERIMENTS) -> Folder:
-        """Make the folder of a new experiment. Raises FolderError where there is one of that name."""
+        """Make the folder of a new experiment. Raises FolderError where there is one of that name, or it is none."""
+        if not NAME.fullmatch(name):
+            raise FolderError(f"«{name}» cannot name a folder", "use letters, digits, dots and dashes, 100 at most")
         folder = cls(under / name)
         try:
             folder.path.mkdir(parents=True)

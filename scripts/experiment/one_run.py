@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -109,11 +110,12 @@ def measure(bench: Bench, run: Run, level: Level) -> Measured:
     writes = write_test(bench, longest) if settings.check else None
     with ExitStack() as stack:
         if writes is not None:
+            stack.callback(shutil.rmtree, writes.folder, ignore_errors=True)
             stack.callback(writes.close)
         found = under_load(bench, run, level, load, writes)
         found.version, found.known = version, known
         if writes is not None:
-            found.writes = judge_writes(bench, writes)
+            found.writes = judge_writes(bench, run, writes)
     return found
 
 
@@ -179,10 +181,12 @@ def write_test(bench: Bench, longest: float) -> WriteTest:
     )
 
 
-def judge_writes(bench: Bench, writes: WriteTest) -> dict[str, Any]:
-    """What the checker says of its clients' writes."""
+def judge_writes(bench: Bench, run: Run, writes: WriteTest) -> dict[str, Any]:
+    """What the checker says of its clients' writes; what it says so from is kept where it found something."""
     bench.say("following up every write")
     verdict = writes.verdict()
+    if not verdict.passed:
+        shutil.copytree(writes.folder, bench.folder.run_folder(run.id) / "writes")
     return {"passed": verdict.passed, "summary": verdict.summary(), "clients": writes.summary}
 
 

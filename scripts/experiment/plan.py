@@ -140,11 +140,11 @@ def parse_level(name: str, own: Mapping[str, tuple[int, int]], knee: float | Non
     """The level of a name; a share of a knee that is not known yet has the rate 1."""
     if name in own or name in LEVELS:
         workers, rate = own.get(name) or LEVELS[name]
-    elif name.endswith("%") and name[:-1].isdigit() and 1 <= int(name[:-1]) <= 200:
+    elif name.endswith("%") and name[:-1].isdecimal() and 1 <= int(name[:-1]) <= 200:
         rate = max(1, round((knee or 0) * int(name[:-1]) / 100))
         workers = max(50, rate)
         name = f"knee{name[:-1]}"
-    elif name.count("/") == 1 and all(part.isdigit() and int(part) for part in name.split("/")):
+    elif name.count("/") == 1 and all(part.isdecimal() and int(part) for part in name.split("/")):
         workers, rate = (int(part) for part in name.split("/"))
         name = f"{workers}x{rate}"
     else:

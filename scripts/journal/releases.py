@@ -162,7 +162,7 @@ def write_verdict(
 
 
 def finish(act: Transaction, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Record how a release ended; a held one may end again, once a person has seen to it.
+    """Record how a release ended; a held or failed one may end again, once it is known what became of it.
 
     `earlier` are verdicts that could not be recorded when they were reached; those the journal has stay as they are.
     """
@@ -172,7 +172,7 @@ def finish(act: Transaction, asked: Mapping[str, Any]) -> dict[str, Any]:
     known = require_record(act, release)
     if known["state"] == state:
         return {"release": known}
-    if known["state"] not in ("in-progress", "held"):
+    if known["state"] not in ("in-progress", "held", "failed"):
         raise Refused(f"release {release} has ended already: {known['state']}", {"release": known})
     add_earlier(act, release, asked.get("earlier") or [], {stage["stage"] for stage in known["stages"]})
     close(act, release, state, reason, live)

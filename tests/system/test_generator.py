@@ -14,7 +14,7 @@ import pytest
 
 from scripts.experiment.load.attack import Load, LoadTest
 from scripts.experiment.load.results import COLUMNS
-from scripts.experiment.load.retries import summed
+from scripts.experiment.load.retries import Retries, summed
 from scripts.experiment.load.retry_log import count
 from scripts.inventory import Host, Inventory, Role
 from tests.system.loopback import LocalPlace, StallingService, find_vegeta
@@ -97,3 +97,4 @@ def test_the_table_has_a_line_for_each_request_with_the_time_it_was_due(place: L
         ("200", "1", "", "/", "1.0.0")
     }
     assert service.served > len(rows) + 30  # the warm-up is not in the table
+    assert summed([count(service.log, test.name)]) == Retries(0, 0)  # nor taken for requests that came twice

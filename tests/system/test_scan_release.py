@@ -52,7 +52,7 @@ def _scan(stack: RunningStack) -> Iterator[None]:
 
 def write_test(stack: RunningStack) -> WriteTest:
     """Clients that write until the block is over."""
-    return WriteTest(stack, rate=RATE, rows=ROWS, seconds=3600, first=first_place(stack))
+    return WriteTest(stack.inventory, rate=RATE, rows=ROWS, seconds=3600, first=first_place(stack))
 
 
 def frozen(stack: RunningStack) -> list[str]:

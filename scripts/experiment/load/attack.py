@@ -164,11 +164,11 @@ class LoadTest:
             raise LoadError(f"{service} should have the addresses {expected}, and has {addresses}")
         return [Entrance(f"http://{address}{colon}{port}", service) for address in addresses]
 
-    def _line(self, targets: str, output: str, seconds: float) -> str:
-        """The command that sends the requests of a file."""
+    def _line(self, name: str, targets: str, output: str, seconds: float) -> str:
+        """The command that sends the requests of a file under a name; their numbers begin with 0."""
         load = self.load
         options = {
-            "name": self.name,
+            "name": name,
             "format": "json",
             "targets": targets,
             "output": output,
@@ -187,12 +187,13 @@ class LoadTest:
         """Send the same load for a while, judged by nobody."""
         seconds = self.load.warmup
         if seconds:
-            line = self._line("warmup.json", "warmup.gob", seconds)
+            # By another name: the logs would else have its numbers beside those of the measured load.
+            line = self._line(f"{self.name}-warmup", "warmup.json", "warmup.gob", seconds)
             self._at.run(f"{line}; status=$?; rm -f warmup.gob; exit $status", timeout=seconds + self.load.timeout + 60)
 
     def _start(self) -> None:
         """Start vegeta; return when the first answers are there."""
-        line = f"echo $$ > pid; exec {self._line('targets.json', 'results.gob', self.load.bound)}"
+        line = f"echo $$ > pid; exec {self._line(self.name, 'targets.json', 'results.gob', self.load.bound)}"
         limit = self.load.bound + self.load.timeout + 60
         attacking = self._attack = self._pool.submit(self._at.run, line, "", limit)
         end = time.monotonic() + START_SECONDS

@@ -163,6 +163,26 @@ def test_three_in_a_row_end_it(world: World, tmp_path: Path) -> None:
     assert len(world.made) == 4
 
 
+def test_a_load_that_fails_while_the_knee_is_looked_for_is_told_in_one_sentence(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe(rate: int) -> Step:
+        raise LoadError("after 40 s the load has had no answer")
+
+    monkeypatch.setattr(conducting.knee, "probe_with", lambda *_: probe)
+    with pytest.raises(DeployError, match="after 40 s the load has had no answer") as refused:
+        conducting.conduct(begin(tmp_path))
+    assert "--resume mine" in refused.value.hint
+    assert world.config["version"] == world.serves
+
+
+@pytest.mark.parametrize("name", ["../mine", "/srv/mine", "a/b", ".mine", "a" * 300])
+def test_a_name_that_leads_elsewhere_is_refused(world: World, tmp_path: Path, name: str) -> None:
+    with pytest.raises(FolderError, match="cannot name a folder"):
+        conducting.begin(SETTINGS, None, name, tmp_path / "experiments")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_stack_whose_releases_wait_for_people_is_refused(world: World, tmp_path: Path) -> None:
     world.config["gate"] = "person"
     with pytest.raises(DeployError, match="the stack's `gate` is person: its releases would wait"):

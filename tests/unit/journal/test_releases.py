@@ -119,8 +119,9 @@ def test_ending_twice_the_same_way_is_once_and_another_way_is_refused(running):
         running.finish({"id": "r7-2.0.0", "state": "failed", "reason": "x"})
 
 
-def test_a_held_release_may_end_once_a_person_has_seen_to_it(running):
-    running.finish({"id": "r7-2.0.0", "state": "held", "reason": "the old version does not run"})
+@pytest.mark.parametrize("state", ["held", "failed"])
+def test_a_held_or_failed_release_may_end_once_a_person_has_seen_to_it(running, state):
+    running.finish({"id": "r7-2.0.0", "state": state, "reason": "the old version does not run"})
     assert running.finish({"id": "r7-2.0.0", "state": "rolled-back", "reason": "started it"})["release"]["state"] == (
         "rolled-back"
     )

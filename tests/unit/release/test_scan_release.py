@@ -308,6 +308,18 @@ def test_a_release_that_was_let_through_and_died_is_recorded_by_the_next(world: 
     assert set(world.ring.tables) == {"item_r2"} and world.lives("item_r2") == set()
 
 
+@pytest.mark.parametrize("state", ["held", "failed"])
+def test_one_that_was_let_through_and_ended_without_a_rollback_is_recorded_by_the_next(
+    world: ScanWorld, state: str
+) -> None:
+    run = confirmed(world, "lb-a")
+    world.machines.journal.finish({"id": run.document["id"], "state": state, "reason": "no load balancer answers"})
+    verdict = world.next(3).stage("preflight")
+    assert verdict["state"] == "refused" and "had gone through when its deployer died" in verdict["reason"]
+    assert world.machines.journal.read()["releases"][0]["state"] == "succeeded"
+    assert world.next(3, version="2.0.1", manifest=WITH_NOTE).to("outcome")["state"] == "passed"
+
+
 def test_a_release_that_died_with_all_confirmed_and_none_let_through_goes_back(world: ScanWorld) -> None:
     confirmed(world)
     assert len(world.frozen()) == 4
