@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.experiment.errors import FolderError
+from scripts.experiment.plan import CONTROLS, EXPECTED, RELEASES
 from scripts.experiment.records import Experiment, Level, Run, read_experiment, read_run
 from scripts.experiment.reduce import RunSummary, summary_of, together
 from scripts.experiment.statistics.bounds import Rate, rate
@@ -20,9 +21,6 @@ from scripts.experiment.statistics.comparison import Comparison, compare, holm
 from scripts.experiment.statistics.inferiority import Inferiority, Verdict, inferiority
 from scripts.experiment.statistics.shift import Interval, hodges_lehmann, paired_ratio
 
-RELEASES = ("successful", "failing")
-CONTROLS = ("aa", "unchanged")
-EXPECTED = {"successful": "succeeded", "failing": "rolled-back"}
 JUDGED = ("average_ms", "p99_ms")
 OLD_WAY = "halves"
 

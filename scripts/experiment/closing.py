@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.experiment import soak
 from scripts.experiment.folder import Folder
-from scripts.experiment.one_run import EXPECTED
+from scripts.experiment.plan import EXPECTED
 
 
 def sentences(folder: Folder) -> list[str]:

@@ -14,13 +14,21 @@ from scripts.experiment.deployer import Deployed, Deployer, release_document
 from scripts.experiment.folder import Folder, write_json
 from scripts.experiment.load.attack import Load, LoadError, LoadTest
 from scripts.experiment.load.retries import find_retries
-from scripts.experiment.plan import LONGEST_RELEASE, RELEASES, TAIL_SECONDS, Level, Run, Settings, next_version
+from scripts.experiment.plan import (
+    EXPECTED,
+    LONGEST_RELEASE,
+    RELEASES,
+    TAIL_SECONDS,
+    Level,
+    Run,
+    Settings,
+    next_version,
+)
 from scripts.experiment.writes import Where, WriteTest
 from scripts.inventory import Inventory
 
 TIMEOUT_SECONDS = 30
 LAG_MS = 50.0  # a generator that is later than this at an unsaturated level was short of processor itself
-EXPECTED = {"successful": "succeeded", "failing": "rolled-back"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from typing import Any
 from scripts.experiment.errors import SettingsError
 
 RELEASES = ("successful", "failing")
-SCENARIOS = ("none", *RELEASES, "aa", "unchanged")
+EXPECTED = {"successful": "succeeded", "failing": "rolled-back"}  # the journal's word for how each should end
+CONTROLS = ("aa", "unchanged")
+SCENARIOS = ("none", *RELEASES, *CONTROLS)
 STRATEGIES = ("bluegreen", "halves", "rolling", "canary")
 # The thesis's levels: users (requests on their way at most), requests a second.
 LEVELS = {"low": (50, 100), "medium": (260, 260), "high": (500, 300)}

@@ -66,6 +66,11 @@ class Routing:
             writes=int(writes.get("under_way", 0)),
         )
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether what the live version writes is in its own tables only, as this load balancer was told."""
+        return bool((self.remembered.get("live") or {}).get("alone"))
+
     def ready(self) -> list[str]:
         """Return the servers that users' requests may go to."""
         return sorted(name for name, server in self.servers.items() if server.state == "ready")
@@ -101,14 +106,18 @@ class LoadBalancers(Fleet):
         deadman_seconds: int | None = None,
         versions: Mapping[str, str] | None = None,
         live: Version | None = None,
+        alone: bool = False,
         thaw: bool = False,
     ) -> dict[str, Routing]:
-        """Change servers' states on all load balancers, then let writes through if asked; return what they route."""
+        """Change servers' states on all load balancers, then let writes through if asked; return what they route.
+
+        `alone` is about `live`, as in `confirm`.
+        """
         document: dict[str, Any] = {"release": release, "servers": servers}
         if deadman_seconds is not None:
             document["deadman"] = {"seconds": deadman_seconds}
         if live is not None:
-            document["live"] = live.as_dict()
+            document["live"] = told_of(live, alone)
         if versions:
             document["versions"] = versions
         if thaw:
@@ -128,8 +137,7 @@ class LoadBalancers(Fleet):
 
     def confirm(self, live: Version | None, *, alone: bool = False) -> dict[str, Routing]:
         """End the dead-man timers: what is routed now stays. `alone`: no other version's tables have what it writes."""
-        told = live.as_dict() | ({"alone": True} if alone else {}) if live else None
-        return self._send(["evenkeel-traffic", "confirm"], {"live": told})
+        return self._send(["evenkeel-traffic", "confirm"], {"live": told_of(live, alone) if live else None})
 
     def revert(self) -> dict[str, Routing]:
         """Have each load balancer go back to what it routed before the shift began."""
@@ -177,6 +185,11 @@ class LoadBalancers(Fleet):
         if not self.reachable:
             raise StageFailedError(f"no load balancer can be reached: {listed(self.hosts)}")
         return {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
+
+
+def told_of(live: Version, alone: bool) -> dict[str, Any]:
+    """Return what load balancers are told of the version that is live."""
+    return live.as_dict() | ({"alone": True} if alone else {})
 
 
 def ask_patiently(session: Session, command: list[str], document: Mapping[str, Any] | None) -> Any:

@@ -46,7 +46,8 @@ def restore_routing(document: Mapping[str, Any]) -> dict[str, Any]:
     if routing.is_frozen:
         held = routing.remembered.get("frozen") or {}
         target.freeze(str(routing.release), int(held.get("seconds", 1)), None)
-    target.apply(str(routing.release), servers, live=routing.live, versions=routing.remembered.get("versions"))
+    versions = routing.remembered.get("versions")
+    target.apply(str(routing.release), servers, live=routing.live, alone=routing.is_alone, versions=versions)
     return {"restored": routing.ready()}
 
 

@@ -44,15 +44,10 @@ def plan(stack: Stack, version: str | None) -> Move:
             if version
             else f"no version is warm beside {live.version}, which is live"
         )
-    if not share_tables(live, target) and is_alone(routings, live):
+    # One that was told is enough.
+    if not share_tables(live, target) and any(one.is_alone for one in routings.values() if one.live == live):
         raise RefusedError(left_words(target.version, live.version))
     return Move(live, target, fence)
-
-
-def is_alone(routings: dict[str, Routing], live: Version) -> bool:
-    """Tell whether what the live version writes is in its own tables only, as the load balancers were told."""
-    told = [routing.remembered.get("live") or {} for routing in routings.values() if routing.live == live]
-    return any(one.get("alone") for one in told)
 
 
 def newest(routings: dict[str, Routing]) -> tuple[Version, tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from scripts.experiment.cells import RELEASES, Cell, Results
+from scripts.experiment.cells import Cell, Results
 from scripts.experiment.pictures.style import (
     ALARM,
     COLOURS,
@@ -20,6 +20,7 @@ from scripts.experiment.pictures.style import (
     nothing_here,
     title,
 )
+from scripts.experiment.plan import RELEASES
 from scripts.experiment.records import Level, Stage
 
 SHADES = ("#eef3f8", "#dde7f0")

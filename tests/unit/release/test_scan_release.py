@@ -5,6 +5,7 @@ Users write all the while through every load balancer in turn; one that has writ
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from scripts.release.documents import Stack, Version
 from scripts.release.errors import RefusedError
 from scripts.release.freezing import Stand, stand
 from scripts.release.load_balancers import Routing
+from scripts.release.restore import restore_routing
 from scripts.release.retire import retire
 from scripts.release.undo import choose, ways_back
 from scripts.release.undo_alone import plan as plan_alone
@@ -366,6 +368,19 @@ def test_there_is_no_undo_and_no_release_back_and_both_say_why(world: ScanWorld)
     verdict = world.next(3, version="1.0.1", manifest=MANIFEST).stage("preflight")
     assert verdict["state"] == "refused" and said in verdict["reason"]
     assert world.machines.everywhere() == GREEN
+
+
+def test_load_balancers_that_were_all_made_anew_still_know_that_there_is_no_way_back(
+    world: ScanWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeeded(world)
+    stack, live = Stack.parse(world.machines.stack()), Version.parse(world.machines.journal.read()["live"])
+    monkeypatch.setattr("scripts.release.restore.released", lambda _: (stack, live))
+    for name, balancer in world.machines.balancers.items():
+        shutil.rmtree(balancer.folder)
+        assert restore_routing({"host": name})["restored"], name
+    with pytest.raises(RefusedError, match="going back would lose what was written"):
+        plan_alone(stack, None)
 
 
 def test_retire_drops_what_was_left(world: ScanWorld) -> None:
