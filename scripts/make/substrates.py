@@ -54,9 +54,12 @@ def prepare_vms(_: StackConfig) -> None:
 def lost_vms(config: StackConfig) -> list[str]:
     """What the hypervisors have no more; what the state does not know is removed from them."""
     exported = quiet((PULUMI, "stack", "export", "--stack", config.stack))
-    state = exported.stdout if exported.returncode == 0 else "{}"
+    if exported.returncode != 0:
+        # Without it everything at the hypervisors would look like something left behind, and be removed.
+        print(exported.stderr, file=sys.stderr, end="")
+        raise StepFailedError("reading the state", exported.returncode)
     say("hypervisors and state")
-    mended = quiet(module("vms", "mend", *_place(config)), stdin=state)
+    mended = quiet(module("vms", "mend", *_place(config)), stdin=exported.stdout)
     print(mended.stderr, file=sys.stderr, end="")
     if mended.returncode != 0:
         raise StepFailedError("hypervisors and state", mended.returncode)

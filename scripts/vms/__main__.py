@@ -12,7 +12,7 @@ from scripts.vms.check import check_hypervisor
 from scripts.vms.errors import VmError
 from scripts.vms.known import hypervisors_of, known_things
 from scripts.vms.machine import await_machine, stop_machine
-from scripts.vms.mend import find_lost, purge, stand_in, sweep
+from scripts.vms.mend import find_lost, purge, refuse_inactive_pools, stand_in, sweep
 from scripts.vms.reach import reach
 from scripts.vms.spec import Machine, Needs, Wanted
 from scripts.vms.virsh import require
@@ -77,6 +77,7 @@ def _mend(arguments: argparse.Namespace) -> None:
     uris = list(dict.fromkeys([*arguments.uri, *hypervisors_of(export)]))
     for uri in uris:
         require(uri)
+    refuse_inactive_pools(uris, known)
     for what in sweep(uris, arguments.prefix, known):
         print(f"removed {what}, which an interrupted update left", file=sys.stderr)
     lost = find_lost(arguments.prefix, known)

@@ -4,14 +4,36 @@ The provider cannot do it: it refuses to make what is there already, and to dele
 """
 
 from collections.abc import Iterable
+from pathlib import PurePosixPath
+from xml.etree import ElementTree
 
+from scripts.vms.errors import VmError
 from scripts.vms.known import Known
 from scripts.vms.things import find_things, remove
-from scripts.vms.virsh import virsh
+from scripts.vms.virsh import lines, virsh
 
 DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{id}</uuid><memory>65536</memory>
 <os><type arch='x86_64'>hvm</type></os></domain>"""
 NETWORK = "<network><name>{name}</name><uuid>{id}</uuid></network>"
+
+
+def refuse_inactive_pools(uris: Iterable[str], known: Iterable[Known]) -> None:
+    """VmError where a pool that has volumes of the stack is not active: they would look lost, and be made anew."""
+    things = [thing for thing in known if thing.kind == "volume"]
+    for uri in uris:
+        folders = {PurePosixPath(thing.id).parent for thing in things if thing.uri == uri}
+        for pool in lines(uri, "pool-list", "--inactive", "--name", what="Listing the storage pools"):
+            if _folder(uri, pool) in folders:
+                raise VmError(
+                    f"The storage pool {pool} at {uri} is not active, and volumes of the stack are in it: start it with"
+                    f" `virsh -c {uri} pool-start {pool}`, then run the same again."
+                )
+
+
+def _folder(uri: str, pool: str) -> PurePosixPath | None:
+    document = virsh(uri, "pool-dumpxml", pool, what=f"Looking at the storage pool {pool}")
+    path = ElementTree.fromstring(document).findtext("target/path")  # noqa: S314 - the hypervisor's own words
+    return PurePosixPath(path) if path else None
 
 
 def sweep(uris: Iterable[str], prefix: str, known: Iterable[Known]) -> list[str]:

@@ -14,6 +14,8 @@ from scripts.make.__main__ import refusal
 from scripts.make.config import StackConfig, read_config
 from scripts.make.locks import clear_abandoned_locks
 from scripts.make.lost import Machine, machines_of
+from scripts.make.steps import StepFailedError
+from scripts.make.substrates import lost_vms
 
 PROJECT = """
 config:
@@ -64,6 +66,22 @@ def test_a_stack_of_virtual_machines_has_its_hypervisors_each_once(tmp_path: Pat
 )
 def test_a_target_that_brings_up_another_kind_of_stack_is_refused(substrate: str, target: str, refused: str) -> None:
     assert refusal(StackConfig("x", "1.0.0", True, substrate, HERE), target) == refused
+
+
+def test_a_state_that_cannot_be_read_stops_before_anything_looks_left_behind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def answer(command: tuple[str, ...], stdin: str = "") -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "error: the checkpoint is damaged\n")
+
+    monkeypatch.setattr("scripts.make.substrates.quiet", answer)
+    with pytest.raises(StepFailedError, match="reading the state failed"):
+        lost_vms(StackConfig("x", "1.0.0", True, "libvirt", HERE))
+    assert len(asked) == 1
+    assert "the checkpoint is damaged" in capsys.readouterr().err
 
 
 def write_lock(folder: Path, name: str, pid: int, hostname: str) -> Path:

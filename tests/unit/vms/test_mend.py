@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from scripts.vms.errors import VmError
 from scripts.vms.known import Known, hypervisors_of, known_things
 from scripts.vms.machine import stop_machine
-from scripts.vms.mend import find_lost, purge, stand_in, sweep
+from scripts.vms.mend import find_lost, purge, refuse_inactive_pools, stand_in, sweep
 from scripts.vms.spec import Machine
 from tests.unit.vms.conftest import FakeVirsh
 
@@ -97,6 +98,16 @@ def test_what_the_state_has_and_the_hypervisor_has_not_is_lost(full: FakeVirsh) 
     assert [thing.urn for thing in find_lost("evenkeel-t", known_things(export))] == [
         "urn:pulumi:t::evenkeel::x::app-a-machine"
     ]
+
+
+def test_volumes_in_a_pool_that_is_not_active_are_not_taken_for_lost(virsh: FakeVirsh) -> None:
+    virsh.answer("pool-list --inactive --name", "evenkeel-t\nmail\n")
+    virsh.answer("pool-dumpxml evenkeel-t", "<pool type='dir'><target><path>/p</path></target></pool>")
+    virsh.answer("pool-dumpxml mail", "<pool type='dir'><target><path>/mail</path></target></pool>")
+    disk = entry("volume", "db-a-data-disk", "/p/evenkeel-t-db-a-data.qcow2", "evenkeel-t-db-a-data.qcow2")
+    with pytest.raises(VmError, match=r"pool evenkeel-t at .* is not active.*pool-start evenkeel-t"):
+        refuse_inactive_pools([URI], known_things(state(disk)))
+    refuse_inactive_pools([URI], known_things(state()))
 
 
 def test_a_lost_machine_gets_a_stand_in_that_the_provider_can_delete(virsh: FakeVirsh) -> None:
