@@ -8,7 +8,6 @@ from typing import Any
 
 import pulumi
 
-from components.addressing import gateway
 from components.settings import ROLES, Settings, Size
 
 ROOT_DISK_MB = 1_000
@@ -33,12 +32,10 @@ def needs_of(settings: Settings, uri: str) -> dict[str, Any]:
     databases = sum(role_of(name) == "db" for name in hosts)
     return {
         "uri": uri,
-        "stack": settings.stack,
         "prefix": settings.prefix,
         "pool": settings.libvirt.pool,
         "bridge": settings.libvirt.bridge,
         "network": str(settings.network),
-        "gateway": str(gateway(settings.network)),
         "hosts": hosts,
         "disk_mb": IMAGE_MB + ROOT_DISK_MB * len(hosts) + DATABASE_DISK_MB * databases,
         "memory_mb": sum(size.memory_mb for size in sizes),

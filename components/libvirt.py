@@ -40,17 +40,17 @@ class Hypervisor(pulumi.ComponentResource):
         self.domain_type = facts["domain_type"]
         self.provider = libvirt.Provider(f"{name}-provider", uri=facts["uri"], opts=self.child)
         self.child = pulumi.ResourceOptions(parent=self, provider=self.provider)
-        self.fit = self._check(name, "check", [])
+        self.fit = self._check(name)
         self.pool = self._pool(name)
         self.interface = self._interface(name)
         self.stored: list[pulumi.Resource] = []
         self.base = self._base(name, image)
         self.register_outputs({"domain_type": self.domain_type})
 
-    def _check(self, name: str, step: str, after: list[pulumi.Resource]) -> pulumi.Resource:
+    def _check(self, name: str) -> pulumi.Resource:
         """Refuse early what would fail late: addresses in use, too little space or memory."""
-        opts = pulumi.ResourceOptions(parent=self, depends_on=[self.provider, *after])
-        return run_here(f"{name}-{step}", f"scripts.vms {step}", needs_of(self.settings, self.uri), opts)
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[self.provider])
+        return run_here(f"{name}-check", "scripts.vms check", needs_of(self.settings, self.uri), opts)
 
     def _after(self, *resources: pulumi.Resource, **more: Any) -> pulumi.ResourceOptions:
         """Return options of a part that is made when those are there."""

@@ -3,36 +3,20 @@
 import hashlib
 import ipaddress
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
 from scripts.containers.errors import ContainerError
+from scripts.specification import Specification
 
 DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Anything read from JSON: unknown and missing keys are refused by name."""
+class Spec(Specification):
+    """Anything that this package reads."""
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the JSON object `text`."""
-        try:
-            given: Any = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ContainerError(f"The specification on standard input is not JSON: {error}.") from None
-        if not isinstance(given, dict):
-            raise ContainerError("The specification on standard input must be a JSON object.")
-        known = {spec.name for spec in fields(cls)}
-        unknown = sorted(set(given) - known)
-        if unknown:
-            raise ContainerError(f"Unknown key {unknown[0]!r} in the specification; known are {sorted(known)}.")
-        try:
-            return cls(**given)
-        except TypeError as error:
-            # Python's own words name the missing key: "... missing 1 required positional argument: 'stack'".
-            raise ContainerError(f"The specification is incomplete: {str(error).partition(' ')[2]}.") from None
+    error: ClassVar[type[Exception]] = ContainerError
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,17 @@
 """What the program asks for, read from JSON: what a hypervisor must offer, and single machines."""
 
-import json
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
+from scripts.specification import Specification
 from scripts.vms.errors import VmError
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Anything read from JSON: unknown and missing keys are refused by name."""
+class Spec(Specification):
+    """Anything that this package reads."""
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the JSON object `text`."""
-        try:
-            given: Any = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise VmError(f"The specification on standard input is not JSON: {error}.") from None
-        known = {field.name for field in fields(cls)}
-        if not isinstance(given, dict) or set(given) != known:
-            raise VmError(f"The specification on standard input must have the keys {', '.join(sorted(known))}.")
-        return cls(**given)
+    error: ClassVar[type[Exception]] = VmError
 
 
 @dataclass(frozen=True)
@@ -40,12 +30,10 @@ class Needs(Spec):
     """
 
     uri: str
-    stack: str
     prefix: str
     pool: str
     bridge: str
     network: str
-    gateway: str
     hosts: dict[str, str]
     disk_mb: int
     memory_mb: int

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from scripts.vms.virsh import lines, run_virsh, virsh
 
 HOST = r"((lb|app|db)-[a-z][a-z0-9]{0,15}|ns-[12]|control|runner)"
-# In this order nothing is removed while something else needs it.
-KINDS = ("domain", "volume", "network", "pool")
 
 
 @dataclass(frozen=True)

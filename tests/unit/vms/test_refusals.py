@@ -17,7 +17,7 @@ from tests.unit.vms.conftest import FakeVirsh
 
 HERE, THERE = "qemu:///system", "qemu+ssh://root@hv1/system"
 NEEDS = Needs(
-    uri=HERE, stack="t", prefix="evenkeel-t", pool="big", bridge="", network="10.99.0.0/24", gateway="10.99.0.1",
+    uri=HERE, prefix="evenkeel-t", pool="big", bridge="", network="10.99.0.0/24",
     hosts={"lb-a": "10.99.0.20", "db-a": "10.99.0.22"}, disk_mb=4000, memory_mb=1280,
 )  # fmt: skip
 ROUTES = (
