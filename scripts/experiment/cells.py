@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.experiment.errors import FolderError
-from scripts.experiment.plan import CONTROLS, EXPECTED, RELEASES
-from scripts.experiment.records import Experiment, Level, Run, read_experiment, read_run
+from scripts.experiment.plan import CONTROLS, EXPECTED, RELEASES, Level
+from scripts.experiment.records import Experiment, Run, read_experiment, read_run
 from scripts.experiment.reduce import RunSummary, summary_of, together
 from scripts.experiment.statistics.bounds import Rate, rate
 from scripts.experiment.statistics.comparison import Comparison, compare, holm

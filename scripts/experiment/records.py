@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.experiment.errors import FolderError
+from scripts.experiment.plan import Level
 
 REQUESTS = "requests.csv.gz"
 Numbers = npt.NDArray[np.int64]
@@ -68,16 +69,6 @@ class Run:
     capacity: tuple[tuple[float, int], ...]
     check_passed: bool | None
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Level:
-    """Load: requests a second, and how many may be on their way at once (the thesis's users)."""
-
-    name: str
-    workers: int
-    rate: int
-    saturated: bool
 
 
 @dataclass(frozen=True)

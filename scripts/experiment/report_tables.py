@@ -8,8 +8,7 @@ from statistics import fmean
 
 from scripts.experiment.answer import NAMES as FIGURE_NAMES
 from scripts.experiment.cells import JUDGED, Against, Cell, Measured, Results, ratios
-from scripts.experiment.plan import RELEASES
-from scripts.experiment.records import Level
+from scripts.experiment.plan import RELEASES, Level
 from scripts.experiment.report_words import (
     UNKNOWN,
     between,

@@ -16,7 +16,7 @@ from scripts.experiment.pictures.style import (
     new_figure,
     title,
 )
-from scripts.experiment.records import Level
+from scripts.experiment.plan import Level
 
 FIGURES = {"average_ms": "average", "p99_ms": "99th percentile"}
 

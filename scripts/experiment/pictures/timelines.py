@@ -20,8 +20,8 @@ from scripts.experiment.pictures.style import (
     nothing_here,
     title,
 )
-from scripts.experiment.plan import RELEASES
-from scripts.experiment.records import Level, Stage
+from scripts.experiment.plan import RELEASES, Level
+from scripts.experiment.records import Stage
 
 SHADES = ("#eef3f8", "#dde7f0")
 UNDO = "#f7ddd9"
