@@ -6,7 +6,6 @@ start, stop, list and purge take --stack.
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 
 from scripts.containers.check import check_machine
@@ -16,22 +15,12 @@ from scripts.containers.machine import create_machine, delete_machine
 from scripts.containers.network import create_network, delete_network
 from scripts.containers.podman import require_podman
 from scripts.containers.spec import CheckSpec, MachineSpec, NetworkSpec
+from scripts.verbs import run_verb
 
 
 def main() -> int:
     """Do one thing; failures are one sentence and exit code 1."""
-    arguments = _parser().parse_args()
-    try:
-        require_podman()
-        action: Callable[[argparse.Namespace], None] = arguments.action
-        action(arguments)
-    except ContainerError as error:
-        print(f"containers: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("containers: interrupted; run the same again to finish.", file=sys.stderr)
-        return 130
-    return 0
+    return run_verb("containers", _parser(), ContainerError, require_podman)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 
+from scripts.verbs import run_verb
 from scripts.vms.check import check_hypervisor
 from scripts.vms.errors import VmError
 from scripts.vms.known import hypervisors_of, known_things
@@ -20,17 +21,7 @@ from scripts.vms.virsh import require
 
 def main() -> int:
     """Do one thing; failures are one sentence and exit code 1."""
-    arguments = _parser().parse_args()
-    try:
-        action: Callable[[argparse.Namespace], None] = arguments.action
-        action(arguments)
-    except VmError as error:
-        print(f"vms: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("vms: interrupted; run the same again to finish.", file=sys.stderr)
-        return 130
-    return 0
+    return run_verb("vms", _parser(), VmError)
 
 
 def _parser() -> argparse.ArgumentParser:
