@@ -110,6 +110,7 @@ def perform(resume: str | None, stack: str | None, settings: Any, name: str) -> 
     """Begin an experiment or go on with one, and make its report; the command's exit status."""
     from scripts.experiment import closing, conduct, folder, plan  # noqa: PLC0415  # load only when they are needed
 
+    is_ours = False  # what another process may be working in is not ours to remove
     if resume is not None:
         place = folder.Folder.open(Path(resume))
     elif settings is None and (unfinished := folder.newest_unfinished()):
@@ -118,13 +119,17 @@ def perform(resume: str | None, stack: str | None, settings: Any, name: str) -> 
     else:
         settings = settings or plan.PRESETS["quick"]
         say(conduct.announce(settings))
-        place = conduct.begin(settings, stack, name)
+        place, is_ours = conduct.begin(settings, stack, name), True
     say(f"results go to {place.path}")
     try:
         whole = conduct.conduct(place)
     except KeyboardInterrupt:
         say(f"interrupted; `evenkeel experiment --resume {place.name}` goes on")
         return 130
+    except ExperimentError:
+        if is_ours and place.is_empty:  # refused before anything was measured: there is nothing to go on with
+            place.remove()
+        raise
     for sentence in closing.sentences(place):
         say(sentence)
     if not whole:

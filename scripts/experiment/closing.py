@@ -26,7 +26,8 @@ def in_words(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     """What the runs of a strategy came to. Levels above what the machine carries are told apart."""
     releases = [run for run in runs if run["scenario"] in EXPECTED]
     otherwise = sum((run["release"] or {}).get("verdict") != EXPECTED[run["scenario"]] for run in releases)
-    told = f"{len(releases)} releases, {otherwise} ended otherwise than they should; " if releases else ""
+    count = "1 release" if len(releases) == 1 else f"{len(releases)} releases"
+    told = f"{count}, {otherwise} ended otherwise than planned; " if releases else ""
     return f"{name}: {told}{counted([run for run in runs if not run['saturated']])}" + (
         f"; above what the machine carries: {counted(above)}"
         if (above := [run for run in runs if run["saturated"]])

@@ -85,7 +85,8 @@ def conduct(folder: Folder) -> bool:
     try:
         return carry_out(folder)
     except PLAIN_ERRORS as error:
-        raise DeployError(str(error), f"put it right, then `evenkeel experiment --resume {folder.name}`") from error
+        again = "try again" if folder.is_empty else f"`evenkeel experiment --resume {folder.name}`"
+        raise DeployError(str(error), f"put it right, then {again}") from error
 
 
 def carry_out(folder: Folder) -> bool:
@@ -268,7 +269,8 @@ def mean(values: list[float], otherwise: float) -> float:
 def in_words(document: Mapping[str, Any]) -> str:
     """A run in one line."""
     release = document.get("release")
-    ended = f", {release['version']} {release['verdict']} in {release['seconds']:.0f} s" if release else ""
+    what = " ".join(part for part in (release["version"], release["verdict"]) if part) if release else ""
+    ended = f", {what} in {release['seconds']:.0f} s" if release else ""
     notes = f" ({'; '.join(document['notes'])})" if document["notes"] else ""
     return f"{document['sent']} requests, {document['failed']} failed{ended}{notes}"
 

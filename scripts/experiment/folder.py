@@ -98,6 +98,15 @@ class Folder:
         return self.read_run(run).get("outcome") == "finished"
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been measured, not even the knee."""
+        return not (self.document.get("runs") or self.document.get("knee"))
+
+    def remove(self) -> None:
+        """Forget the experiment."""
+        shutil.rmtree(self.path)
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing is left to do."""
         return self.document.get("state") == "finished"

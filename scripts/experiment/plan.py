@@ -25,6 +25,8 @@ LEVELS = {"low": (50, 100), "medium": (260, 260), "high": (500, 300)}
 SAMPLE_VERSIONS = ("1.0.0", "2.0.0", "3.0.0")  # three, so that none is still warm in its slot when its turn comes
 SAMPLE_FAILING = "9.2.0"  # starts, is ready, and answers every list with 500
 REQUESTS = ("mix", "get")
+MOST_WORKERS = 800  # in flight at once; each is a connection, and the runner has 1,024 or more files
+MOST_RATE = 5000
 TAIL_SECONDS = 5.0
 RELEASE_SECONDS = 60.0  # how long a release is thought to take, until one has been measured
 OVERHEAD_SECONDS = 25.0  # and what a run takes beside its load
@@ -148,6 +150,11 @@ def parse_level(name: str, own: Mapping[str, tuple[int, int]], knee: float | Non
         name = f"knee{name[:-1]}"
     elif name.count("/") == 1 and all(part.isdecimal() and int(part) for part in name.split("/")):
         workers, rate = (int(part) for part in name.split("/"))
+        if workers > MOST_WORKERS or rate > MOST_RATE:
+            raise SettingsError(
+                f"the level «{name}» is more than the test runner can do",
+                f"give {MOST_WORKERS} requests on their way and {MOST_RATE} a second at most",
+            )
         name = f"{workers}x{rate}"
     else:
         known = ", ".join([*own, *LEVELS])

@@ -21,7 +21,12 @@ class TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The time in words, nothing while it is not known."""
         ends = task.fields.get("ends")
-        return Text(f"about {span(max(0.0, ends - time.time()))} left" if ends else "")
+        return Text(left_words(ends - time.time()) if ends else "")
+
+
+def left_words(seconds: float) -> str:
+    """How long the rest is thought to take, no finer than that is known."""
+    return f"about {span(seconds)} left" if seconds >= 60 else "less than a minute left"
 
 
 class Display:
@@ -68,7 +73,7 @@ class Display:
     def expect(self, seconds: float, done: int) -> None:
         """How many runs are done, and how long the others will take."""
         self._done = done
-        self._left = f", about {span(seconds)} left" if seconds else ""
+        self._left = f", {left_words(seconds)}" if seconds else ""
         self._progress.update(self._task, completed=done, ends=time.time() + seconds if seconds else None)
 
     def resize(self, total: int) -> None:

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.experiment.errors import SettingsError
+from scripts.experiment.plan import MOST_RATE, MOST_WORKERS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LEVEL_NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
 TOP = {"name", "versions", "failing", "requests", "levels"}
 REQUEST = {"share", "method", "path", "headers", "body", "status", "contains"}
 LEVEL = {"name", "workers", "rate"}
-MOST_RATE = 5000
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def parse_level(number: int, entry: Mapping[str, Any]) -> tuple[str, tuple[int, 
     name = text(entry, "name", where)
     if not LEVEL_NAME.fullmatch(name):
         raise ValueError(f"{where}: name must be of small letters and digits, a letter first, 20 at the most")
-    return name, (whole(entry, "workers", where, 1, 800), whole(entry, "rate", where, 1, MOST_RATE))
+    return name, (whole(entry, "workers", where, 1, MOST_WORKERS), whole(entry, "rate", where, 1, MOST_RATE))
 
 
 def refuse_contradictions(requests: list[Mapping[str, Any]]) -> None:

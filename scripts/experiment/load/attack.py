@@ -33,6 +33,7 @@ from typing import Any, Self
 from scripts.experiment.load.figures import Report, read_report
 from scripts.experiment.load.place import HostPlace, Place
 from scripts.experiment.load.targets import Entrance
+from scripts.experiment.plan import MOST_WORKERS
 from scripts.inventory import Inventory, Role
 from scripts.ssh import Result
 
@@ -41,7 +42,6 @@ PROGRAMS = ("targets.py", "results.py")
 START_SECONDS = 40
 REDUCE_SECONDS = 240
 DELETES_SECONDS = 60  # beyond the planned length, so long a load goes on deleting what it made
-MOST_WORKERS = 800  # in flight at once; each is a connection, and the runner has 1,024 or more files
 BODY_KEPT = 4096  # of each answer, for its check
 
 

@@ -3,8 +3,8 @@
     retry_log.py ATTACK SINCE    prints {"seen": {SEQ: TIMES}, "retries": N, "known": BOOL}
 
 `seen` are the requests of the load of this name (X-Vegeta-Attack) by their number (X-Vegeta-Seq); only the client can
-make a number come twice. `retries` is how often HAProxy itself tried again. `known` is false where the log does not say
-which load a request belongs to: a configuration from before it did.
+make a number come twice. `retries` is how often HAProxy itself tried again. `known` is false where the log has requests
+and does not say which load any of them belongs to: a configuration from before it did.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 def count(lines: Iterable[str], attack: str) -> dict[str, Any]:
     """What the lines of an access log say of one load."""
     seen: Counter[str] = Counter()
-    retries, known = 0, False
+    retries, entries, named = 0, 0, 0
     for line in lines:
         if not line.startswith("{"):
             continue
@@ -28,11 +28,11 @@ def count(lines: Iterable[str], attack: str) -> dict[str, Any]:
             entry = json.loads(line)
         except ValueError:
             continue
-        known = known or "load" in entry
+        entries, named = entries + 1, named + ("load" in entry)
         if entry.get("load") == attack:
             seen[entry["seq"]] += 1
             retries += int(str(entry.get("retries", "0")).lstrip("+"))
-    return {"seen": dict(seen), "retries": retries, "known": known}
+    return {"seen": dict(seen), "retries": retries, "known": bool(named) or not entries}
 
 
 def main() -> int:

@@ -172,7 +172,7 @@ def test_a_load_that_fails_while_the_knee_is_looked_for_is_told_in_one_sentence(
     monkeypatch.setattr(conducting.knee, "probe_with", lambda *_: probe)
     with pytest.raises(DeployError, match="after 40 s the load has had no answer") as refused:
         conducting.conduct(begin(tmp_path))
-    assert "--resume mine" in refused.value.hint
+    assert refused.value.hint == "put it right, then try again"
     assert world.config["version"] == world.serves
 
 
@@ -197,6 +197,19 @@ def test_nothing_is_measured_on_a_stack_that_cannot_be_brought_to_a_version(worl
         conducting.conduct(begin(tmp_path))
     assert not world.made
     assert world.config["version"] == "9.8.0"
+
+
+def test_an_experiment_that_was_refused_leaves_nothing_to_go_on_with(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scripts.cli import experiment
+
+    begin = conducting.begin
+    monkeypatch.setattr(conducting, "begin", lambda settings, stack, name: begin(settings, stack, name, tmp_path))
+    world.config["gate"] = "person"
+    with pytest.raises(DeployError):
+        experiment.perform(None, None, SETTINGS, "refused")
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_second_experiment_on_the_same_stack_is_refused(world: World, tmp_path: Path) -> None:

@@ -168,6 +168,6 @@ def test_the_end_says_what_failed_and_keeps_what_no_machine_carries_apart(tmp_pa
     folder.update(runs=[{"id": str(number)} for number in range(5)])
     assert closing.sentences(folder) == [
         "no release: 1,000 requests, 0 failed",
-        "bluegreen: 3 releases, 1 ended otherwise than they should; 2,000 requests, 2 failed; "
+        "bluegreen: 3 releases, 1 ended otherwise than planned; 2,000 requests, 2 failed; "
         "above what the machine carries: 1,000 requests, 90 failed",
     ]

@@ -176,3 +176,4 @@ def test_a_request_that_came_to_two_load_balancers_came_twice() -> None:
 
 def test_a_log_that_names_no_loads_is_told_apart_from_one_without_duplicates() -> None:
     assert count(['{"client":"10.0.0.1","retries":"0"}'], "mine")["known"] is False
+    assert count([], "mine")["known"] is True, "a load balancer that had no request is no reason for doubt"

@@ -80,6 +80,8 @@ def test_a_share_of_the_knee_needs_the_knee() -> None:
         ({"strategies": ("blue",)}, "there is no strategy «blue»"),
         ({"levels": ("lowest",)}, "there is no level «lowest»"),
         ({"levels": ("0/10",)}, "there is no level «0/10»"),
+        ({"levels": ("5000/100",)}, "«5000/100» is more than the test runner can do"),
+        ({"levels": ("50/9000",)}, "«50/9000» is more than the test runner can do"),
         ({"levels": ("0%",)}, "there is no level «0%»"),
         ({"levels": ()}, "there must be a level"),
         ({"scenarios": ()}, "there must be a scenario"),

@@ -1,0 +1,247 @@
+"""How fast rows are copied, and what users feel: `python -m tests.system.measure_backfill [ROWS]`, figures as JSON.
+
+On a running stack, a line of JSON for each:
+
+- the table of 1.0.0 copied as 4.0.0 has it, unpaced, at a hundredth and a tenth of the rows and at all of them: rows a
+  second, and the copy's memory
+- cqlsh's COPY TO and COPY FROM of the same rows, from the deployer's machine
+- 4.0.0's table taken over as 5.0.0's by its files
+- the first copy again, paced, while users send 100 requests a second: their times with the copy standing still and
+  going on, in turn
+
+Works on tables of its own, which nobody else writes, and drops them. cqlsh is installed where it leaves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cassandra.cluster import Session
+
+from components.manifest import Manifest, parse_manifest
+from components.migration import plan
+from components.tables import Table
+from scripts.cli.undo import as_stack
+from scripts.database.connection import ADMIN, Login, connected
+from scripts.experiment.load.attack import Load, LoadTest
+from scripts.experiment.load.figures import Request, measure
+from scripts.inventory import Inventory, load
+from scripts.release.control_tables import ControlTables
+from scripts.release.databases import Databases
+from scripts.release.documents import Stack
+from scripts.release.jobs import Users
+from scripts.release.load_balancers import LoadBalancers
+from scripts.release.users import slowest_of
+from scripts.tables.request import read_data, read_ring
+from scripts.tables.sstables import obstacle, requests
+from tests.system.running import ROOT, STACK
+
+KEYSPACE, SOURCE = "evenkeel", "sized"
+CQLSH = "cqlsh==6.2.2"
+COLUMNS = "id, created_at, description, name, quantity, tags, updated_at"
+RATE, TURNS, TURN_SECONDS, SETTLE_SECONDS = 100, 3, 90.0, 5.0
+JOB_SECONDS = 3600.0
+Tell = Callable[..., None]
+
+
+def main(rows: int) -> None:
+    """Measure all of it."""
+    inventory = load(STACK, refresh=True)
+    stack = as_stack(inventory)
+    with tempfile.TemporaryDirectory() as name, own_tables(stack) as session:
+        peer = Cqlsh(stack, Path(name))
+        for part, number in ((rows // 100, 9001), (rows // 10, 9002), (rows, 9003)):
+            session.execute(f"TRUNCATE {KEYSPACE}.{SOURCE}", timeout=120)
+            write_csv(Path(name) / "rows.csv", part)
+            tell("cqlsh COPY FROM", rows=part, **peer.copy(SOURCE, "FROM", part))
+            tell("unpaced", **unpaced(tables(stack, "1.0.0", {"item": SOURCE}, "4.0.0", number)))
+        tell("cqlsh COPY TO", rows=rows, **peer.copy(SOURCE, "TO", rows))
+        tell("taken over by files", **taken_over(stack, rows))
+        tell("paced", **paced(inventory, stack))
+
+
+def tell(what: str, **figures: Any) -> None:
+    """Print one line."""
+    print(json.dumps({"what": what, **figures}), flush=True)
+
+
+@contextmanager
+def own_tables(stack: Stack) -> Iterator[Session]:
+    """Give a session beside an empty source table; drop it, and all that came of it, at the end."""
+    ring = read_ring({"ring": stack.ring})
+    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
+        drop(session)
+        (item,) = manifest("1.0.0").tables
+        columns = ", ".join(f"{column} {kind}" for column, kind in item.columns.items())
+        session.execute(f"CREATE TABLE {KEYSPACE}.{SOURCE} ({columns}, PRIMARY KEY ({', '.join(item.primary_key)}))")
+        try:
+            yield session
+        finally:
+            drop(session)
+
+
+def drop(session: Session) -> None:
+    """Drop the source and every table that came of it."""
+    for name in (SOURCE, *(f"item_r{number}" for number in range(9001, 9006))):
+        session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.{name}", timeout=120)
+
+
+def manifest(version: str) -> Manifest:
+    """Return a sample version's manifest."""
+    return parse_manifest((ROOT / f"app/releases/{version}/evenkeel.toml").read_text("utf-8"))
+
+
+def tables(stack: Stack, before: str, names: dict[str, str], version: str, number: int) -> ControlTables:
+    """Return a change of the tables as preflight plans it, with the new table made and nothing mirrored."""
+    live: tuple[Table, ...] = manifest(before).tables
+    data = plan(live, names, manifest(version), release_id=f"measure-{number}", number=number, keyspace=KEYSPACE)
+    assert data is not None
+    made = ControlTables(stack, data.as_dict())
+    made.create()
+    return made
+
+
+def unpaced(copy: ControlTables) -> dict[str, Any]:
+    """Copy everything as fast as it goes; return the job's own figures."""
+    copy.job("start", "backfill", paced=False, afresh=True)
+    return figures_of(until(copy, lambda state: state["state"] != "running"))
+
+
+def until(copy: ControlTables, is_over: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Look at a copy once a second until it is as wanted; return its state."""
+    end = time.monotonic() + JOB_SECONDS
+    while not is_over(state := copy.job("state", "backfill")):
+        assert time.monotonic() < end, state
+        time.sleep(1)
+    assert state["state"] == "done", state
+    return state
+
+
+def figures_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a finished copy is told."""
+    figures = state["figures"]
+    kept = {key: figures[key] for key in ("rows", "seconds", "rows_per_second", "retries")}
+    return {**kept, "memory_mb": round(figures["peak_rss_kb"] / 1024, 1)}
+
+
+def taken_over(stack: Stack, rows: int) -> dict[str, Any]:
+    """Have each node take over its files of the table that was copied last; count what is there."""
+    change = tables(stack, "4.0.0", {"item": "item_r9003"}, "5.0.0", 9004)
+    data, databases = read_data({"data": change.data}), Databases(stack)
+    assert obstacle(data, dict.fromkeys(databases.hosts, True)) is None
+    begin = time.monotonic()
+    answers = databases.take_over(requests(data)[0])
+    seconds = time.monotonic() - begin
+    found = change.count()["tables"]["item_r9004"]
+    assert found == rows, found
+    mib = sum(int(answer["bytes"]) for answer in answers.values()) / (1 << 20)
+    return {"rows": found, "seconds": round(seconds, 1), "rows_per_second": round(rows / seconds), "mib": round(mib)}
+
+
+def paced(inventory: Inventory, stack: Stack) -> dict[str, Any]:
+    """Let the copy go on and stand still in turn under load; return users' times of both, and the copy's rate."""
+    copy = tables(stack, "1.0.0", {"item": SOURCE}, "4.0.0", 9005)
+    balancers = LoadBalancers(stack, 0, 0)
+    spans: dict[str, list[tuple[float, float]]] = {"still": [], "going": []}
+    rates: list[float] = []
+    with LoadTest(inventory, Load(rate=RATE, seconds=TURNS * TURN_SECONDS * 3)) as test:
+        time.sleep(SETTLE_SECONDS)
+        for turn in range(TURNS):
+            spans["still"].append(stand_still())
+            before = slowest_of(balancers, TURN_SECONDS)
+            users = Users(balancers, copy, before.p99_ms if before else None)
+            rates.append(going(copy, users, spans["going"], afresh=turn == 0))
+    requests_of = {what: within(test.report.all, each) for what, each in spans.items()}
+    told: dict[str, Any] = {"requests": test.report.requests, "failed": test.report.failed, "rows_per_second": rates}
+    for what, found in requests_of.items():
+        windows = [measure(began, within(found, [(began, ended)])) for began, ended in spans[what]]
+        whole = measure(0, found)
+        each = [round(window.p99, 1) for window in windows]
+        told[what] = {"p50_ms": round(whole.p50, 1), "p99_ms": round(whole.p99, 1), "p99_each_ms": each}
+    return told
+
+
+def stand_still() -> tuple[float, float]:
+    """Let users be alone for a turn; return from when to when."""
+    began = time.time()
+    time.sleep(TURN_SECONDS)
+    return began, time.time()
+
+
+def going(copy: ControlTables, users: Users, spans: list[tuple[float, float]], *, afresh: bool) -> float:
+    """Copy for a turn as a release does, then stop; return the rows a second of its second half."""
+    copy.job("start", "backfill", paced=True, afresh=afresh)
+    began, rows_then, then = time.time(), 0, 0.0
+    while (now := time.time()) < began + TURN_SECONDS:
+        users.tell()
+        if not then and now > began + TURN_SECONDS / 2:
+            then, rows_then = now, int(copy.job("state", "backfill")["rows"])
+        time.sleep(0.5)
+    rows, ended = int(copy.job("state", "backfill")["rows"]), time.time()
+    spans.append((began, ended))
+    copy.job("stop", "backfill")
+    time.sleep(SETTLE_SECONDS)
+    return round((rows - rows_then) / (ended - then), 1)
+
+
+def within(requests: list[Request], spans: list[tuple[float, float]]) -> list[Request]:
+    """Return the requests that were due in one of these spans."""
+    return [request for request in requests if any(began <= request.at < ended for began, ended in spans)]
+
+
+def write_csv(path: Path, rows: int) -> None:
+    """Write so many items as cqlsh's COPY FROM takes them, the columns in COLUMNS' order."""
+    chance = random.Random(rows)  # noqa: S311 - the same rows each time
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(rows):
+            name = uuid.UUID(int=chance.getrandbits(128), version=4)
+            moment = "2026-11-24 12:00:00.000+0000"
+            tags = "\"{'one', 'two'}\""
+            file.write(
+                f"{name},{moment},a description of item {number},item {number},{number % 1000},{tags},{moment}\n"
+            )
+
+
+class Cqlsh:
+    """cqlsh on the deployer's machine, in an environment of its own, logged in to the stack's ring."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.folder = folder
+        self.ring = read_ring({"ring": stack.ring})
+        subprocess.run([sys.executable, "-m", "venv", str(folder / "cqlsh")], check=True)
+        pip = [str(folder / "cqlsh/bin/pip"), "install", "--quiet", "--disable-pip-version-check", CQLSH]
+        subprocess.run(pip, check=True)
+
+    def copy(self, table: str, direction: str, rows: int) -> dict[str, Any]:
+        """Run COPY between a table and rows.csv; return how long it took, its start included."""
+        place = self.folder / ("rows.csv" if direction == "FROM" else "out.csv")
+        credentials = self.folder / "credentials"
+        credentials.touch(mode=0o600)
+        credentials.write_text(
+            f"[PlainTextAuthProvider]\nusername = {ADMIN}\npassword = {self.ring.admin_password}\n", "utf-8"
+        )
+        line = f"COPY {KEYSPACE}.{table} ({COLUMNS}) {direction} '{place}'"
+        program, where = str(self.folder / "cqlsh/bin/cqlsh"), self.ring.contact_points[0]
+        command = [program, "--credentials", str(credentials), where, "-e", line]
+        begin = time.monotonic()
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(self.folder)}
+        )
+        seconds = time.monotonic() - begin
+        assert done.returncode == 0 and f"{rows} rows" in done.stdout, f"{done.stdout[-500:]} {done.stderr[-1000:]}"
+        return {"seconds": round(seconds, 1), "rows_per_second": round(rows / seconds)}
+
+
+if __name__ == "__main__":
+    main(int((sys.argv[1:] or ["1000000"])[0]))
