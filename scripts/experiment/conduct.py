@@ -51,6 +51,7 @@ RUN_ERRORS = (
 )
 # Those of them that do not say by themselves what can be done.
 PLAIN_ERRORS = (LoadError, JournalError, WriteTestError, subprocess.SubprocessError)
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_FAILURES = 3  # in a row; then the stack is no place to measure on
 GATED = ("gate", "bakeSeconds", "window")
 TARGETS = Path(__file__).parent / "load" / "targets.py"
@@ -135,7 +136,7 @@ def known_version(bench: Bench, say: Callable[[str], None]) -> Iterator[None]:
         yield
         state = "finished" if all(folder.is_done(run["id"]) for run in folder.document["runs"]) else "interrupted"
     finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDINGS}
         try:
             folder.update(state=state)
             version = str(deployer.live()["version"])
@@ -144,7 +145,8 @@ def known_version(bench: Bench, say: Callable[[str], None]) -> Iterator[None]:
         except (*RUN_ERRORS, ExperimentError) as error:
             say(f"the stack's config could not be set back: {error}; set `version` to what `evenkeel status` says")
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def prepare_stack(bench: Bench, say: Callable[[str], None]) -> None:

@@ -48,7 +48,7 @@ def stand(routings: Mapping[str, Routing], lost: Collection[str], sha256: str) -
     confirmed = [routing for routing in routings.values() if routing.live and routing.live.sha256 == sha256]
     if any(not routing.is_frozen for routing in confirmed):
         return Stand.BEYOND
-    if len(confirmed) < len(routings) or not confirmed:
+    if len(confirmed) < len(routings):
         return Stand.BEFORE
     return Stand.UNKNOWN if lost else Stand.BEFORE
 
