@@ -69,7 +69,6 @@ def read_libvirt(reader: Reader, hosts: Mapping[str, str | None]) -> LibvirtSett
 
 def read_uris(reader: Reader, hosts: Mapping[str, str | None]) -> Mapping[str, str]:
     """Return each host's hypervisor: the host's own, else its site's, else the stack's."""
-    general = check_uri(reader, "libvirtUri", reader.text("libvirtUri"))
     wanted = reader.structure(
         "libvirtUris", dict, "a map of site or host to URI such as {b: qemu+ssh://root@hv2/system}", {}
     )
@@ -79,7 +78,10 @@ def read_uris(reader: Reader, hosts: Mapping[str, str | None]) -> Mapping[str, s
             known = ", ".join(sorted(sites))
             raise reader.refuse("libvirtUris", f"{name!r} is no site or host of this stack, whose sites are {known}")
     special = {name: check_uri(reader, "libvirtUris", uri) for name, uri in wanted.items()}
-    uris = {host: special.get(host) or special.get(site or "") or general for host, site in hosts.items()}
+    own = {host: special.get(host) or special.get(site or "") for host, site in hosts.items()}
+    # Asked for only where some host has no hypervisor of its own.
+    general = "" if all(own.values()) else check_uri(reader, "libvirtUri", reader.text("libvirtUri"))
+    uris = {host: uri or general for host, uri in own.items()}
     check_names(reader, uris.values())
     return uris
 

@@ -30,6 +30,7 @@ READY_PATH = re.compile(r"^/[!-~]*$")
 SUBSTRATES = ("containers", "libvirt")
 PUBLISHING = ("containers",)  # those whose hosts can have a port of the deployer's machine
 ROLES = ("lb", "app", "db", "ns", "control", "runner")
+RESERVED = (*ROLES, "base")
 KEYS = (
     *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "publish"),
     *("zone", "service", "ttl", "maxConnections", "checkIntervalMs", "requestTimeoutMs", "readyPath", "versionHeader"),
@@ -190,6 +191,8 @@ def read_site(reader: Reader, entry: object) -> SiteSettings:
         raise reader.refuse("sites", f"{entry!r} is neither a letter a to z nor name:number such as paris:7")
     if not NAME.match(name):
         raise reader.refuse("sites", f"the site name {name!r} is not 1 to 16 lower-case letters and digits")
+    if name in RESERVED:
+        raise reader.refuse("sites", f"the site name {name!r} is kept for hosts and disks; take another")
     return SiteSettings(name, reader.check_whole("sites", f"the number of site {name}", number, 1, 50))
 
 

@@ -6,9 +6,9 @@ file with its SHA-256, against which it is checked before every upload.
 
 import hashlib
 import json
+import os
 import platform
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,6 +88,8 @@ def check_disk(disk: Disk) -> str:
 def _check_machine() -> None:
     if platform.machine() != "x86_64":
         raise ImageError(f"The disk image is made for x86_64 machines on one; this is {platform.machine()}.")
+    if os.geteuid() != 0:
+        raise ImageError("Making the disk image needs root: run the same with sudo.")
     need("mkfs.ext4", "e2fsprogs")
     need("sfdisk", "fdisk")
     need("qemu-img", "qemu-utils")
@@ -132,13 +134,8 @@ def _write_disk(root: Path, raw: Path, log: Path) -> None:
     """A partition table, the file system in its one partition, GRUB before it."""
     with raw.open("wb") as stream:
         stream.truncate(SIZE_MB << 20)
-    subprocess.run(
-        ["sfdisk", "--quiet", str(raw)],
-        input=f"label: dos\nstart={FIRST_SECTOR}, type=83, bootable\n",
-        text=True,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    table = f"label: dos\nstart={FIRST_SECTOR}, type=83, bootable\n"
+    run_logged(["sfdisk", "--quiet", str(raw)], log, "Making the disk's partition table", stdin=table)
     offset = FIRST_SECTOR * SECTOR
     options = f"offset={offset},root_owner=0:0"
     size = f"{(SIZE_MB << 10) - (offset >> 10)}k"

@@ -9,13 +9,19 @@ from scripts.image.progress import last_line
 
 
 def run_logged(
-    arguments: list[str], log: Path, what: str, *, cwd: Path | None = None, env: dict[str, str] | None = None
+    arguments: list[str],
+    log: Path,
+    what: str,
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    stdin: str = "",
 ) -> None:
     """Run a program with its output appended to `log`; `what` names it in the error."""
     with log.open("ab") as output:
         result = subprocess.run(
             [*_die_with_parent(), *arguments],
-            stdin=subprocess.DEVNULL,
+            input=stdin.encode(),
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=cwd,

@@ -11,6 +11,9 @@ from typing import Any
 import yaml
 
 
+OUTSIDE_SITES = ("ns-1", "ns-2", "control", "runner")
+
+
 @dataclass(frozen=True)
 class StackConfig:
     """A stack's name, the application version it wants, whether that is our own sample's, and where its hosts are.
@@ -37,8 +40,10 @@ def read_config(root: Path, stack: str) -> StackConfig:
         key.removeprefix("evenkeel:"): value for key, value in _mapping(root / f"Pulumi.{stack}.yaml", "config").items()
     }
     merged = defaults | chosen
-    single = merged.get("libvirtUris")
-    uris = [merged.get("libvirtUri"), *(single.values() if isinstance(single, dict) else ())]
+    found = merged.get("libvirtUris")
+    single = found if isinstance(found, dict) else {}
+    general = [] if _all_have_their_own(merged.get("sites"), single) else [merged.get("libvirtUri")]
+    uris = [*general, *single.values()]
     return StackConfig(
         stack=stack,
         version=str(merged.get("version")),
@@ -46,6 +51,12 @@ def read_config(root: Path, stack: str) -> StackConfig:
         substrate=str(merged.get("substrate")),
         uris=tuple(dict.fromkeys(str(uri) for uri in uris)),
     )
+
+
+def _all_have_their_own(sites: object, single: dict[str, Any]) -> bool:
+    """Whether no host is left for the general hypervisor: one that nobody uses need not be there."""
+    names = [str(site).partition(":")[0] for site in sites] if isinstance(sites, list) else []
+    return bool(names) and {*names, *OUTSIDE_SITES} <= set(single)
 
 
 def _mapping(path: Path, key: str) -> dict[str, Any]:

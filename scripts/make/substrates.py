@@ -36,7 +36,7 @@ def lost_containers(config: StackConfig) -> list[str]:
     """The hosts that podman has no more."""
     lost = find_lost_machines(config.stack)
     for machine in lost:
-        say(f"host {machine.name} is gone: making it anew")
+        say(f"host {machine.name} is gone")
     return [machine.urn for machine in lost]
 
 

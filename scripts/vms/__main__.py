@@ -74,7 +74,7 @@ def _mend(arguments: argparse.Namespace) -> None:
     lost = find_lost(arguments.prefix, known)
     for thing in lost:
         stand_in(thing)
-        print(f"{thing.kind} {thing.name} is gone: making it anew", file=sys.stderr)
+        print(f"{thing.kind} {thing.name} is gone", file=sys.stderr)
     print(json.dumps([thing.urn for thing in lost]))
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from scripts.vms.virsh import lines, run_virsh, virsh
 
-HOST = r"((lb|app|db)-[a-z][a-z0-9]{0,15}|ns-[12]|control|runner)"
+# Not `db-control`: that would be the control host of a stack whose name is this one's and `-db`.
+HOST = r"((lb|app|db)-(?!(control|runner|ns|base)\b)[a-z][a-z0-9]{0,15}|ns-[12]|control|runner)"
 
 
 @dataclass(frozen=True)

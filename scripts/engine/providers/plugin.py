@@ -58,7 +58,12 @@ class PluginProvider:
         children.keep(self._process.pid)
         Thread(target=self._listen, args=(self._process.stderr,), daemon=True).start()
         options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", _MAX_MESSAGE)]
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{self._port()}", options=options)
+        try:
+            port = self._port()
+        except BaseException:
+            self._process.kill()
+            raise
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
         self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         self._accepts_secrets = False
 

@@ -83,6 +83,7 @@ BAD = [
     ({"sites": ["a", "paris:1"]}, "config evenkeel:sites: number 1 is used by more than one site"),
     ({"sites": "a"}, "config evenkeel:sites: 'a' is not a list of sites such as [a, b, c, d]"),
     ({"sites": ["A", "b"]}, "config evenkeel:sites: 'A' is neither a letter a to z nor name:number"),
+    ({"sites": ["control:3", "b"]}, "config evenkeel:sites: the site name 'control' is kept for hosts and disks"),
     ({"sites": ["a b:3", "b"]}, "config evenkeel:sites: the site name 'a b' is not 1 to 16 lower-case"),
     ({"sites": ["paris:many", "b"]}, "config evenkeel:sites: the number of site paris is 'many', which is not"),
     ({"sites": ["paris:51", "b"]}, "config evenkeel:sites: the number of site paris is 51, outside 1 to 50"),

@@ -52,6 +52,17 @@ def test_a_stack_of_virtual_machines_has_its_hypervisors_each_once(tmp_path: Pat
     assert found.uris == (*HERE, "qemu+ssh://root@hv1/system", "qemu+ssh://root@hv2/system")
 
 
+def test_a_hypervisor_that_no_host_uses_need_not_be_there(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT)
+    hosts = {name: f"qemu+ssh://root@{name}/system" for name in ("a", "b", "ns-1", "ns-2", "control", "runner")}
+    config = {"evenkeel:substrate": "libvirt", "evenkeel:sites": ["a", "b:2"], "evenkeel:libvirtUris": hosts}
+    (tmp_path / "Pulumi.x.yaml").write_text(json.dumps({"config": config}))
+    assert set(read_config(tmp_path, "x").uris) == set(hosts.values())
+    del hosts["control"]
+    (tmp_path / "Pulumi.x.yaml").write_text(json.dumps({"config": config}))
+    assert "qemu:///system" in read_config(tmp_path, "x").uris
+
+
 @pytest.mark.parametrize(
     ("substrate", "target", "refused"),
     [

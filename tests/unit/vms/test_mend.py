@@ -12,7 +12,7 @@ import pytest
 from scripts.vms.errors import VmError
 from scripts.vms.known import Known, hypervisors_of, known_things
 from scripts.vms.machine import stop_machine
-from scripts.vms.mend import find_lost, purge, refuse_inactive_pools, stand_in, sweep
+from scripts.vms.mend import METADATA, find_lost, purge, refuse_inactive_pools, stand_in, sweep
 from scripts.vms.spec import Machine
 from tests.unit.vms.conftest import FakeVirsh
 
@@ -114,6 +114,24 @@ def test_a_lost_machine_gets_a_stand_in_that_the_provider_can_delete(virsh: Fake
     stand_in(Known("domain", "uuid-app-a", "evenkeel-t-app-a", URI, "urn", False))
     stand_in(Known("volume", "/p/gone", "gone", URI, "urn", False))
     assert virsh.asked == ["define /dev/stdin"]
+
+
+def test_a_stand_in_that_was_not_deleted_is_still_lost(full: FakeVirsh) -> None:
+    full.answer("dumpxml uuid-lb-a", f"<domain>{METADATA}</domain>")
+    export = state(
+        entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"),
+        entry("domain", "lb-a-machine", "uuid-lb-a", "evenkeel-t-lb-a"),
+    )
+    assert [thing.id for thing in find_lost("evenkeel-t", known_things(export))] == ["uuid-lb-a"]
+
+
+def test_a_neighbour_whose_name_ends_like_a_host_keeps_what_it_has(virsh: FakeVirsh) -> None:
+    theirs = "evenkeel-t-db-control", "evenkeel-t-lb-ns-1", "evenkeel-t-db-runner", "evenkeel-t-db-lb-a"
+    virsh.answer("list --all --name", "".join(f"{name}\n" for name in theirs))
+    virsh.answer("pool-list --name", "p\n")
+    disks = [f"{name}-data.qcow2" for name in theirs] + ["evenkeel-t-db-base-abcdef.qcow2"]
+    virsh.answer("vol-list", "".join(f" {disk}  /p/{disk}\n" for disk in disks))
+    assert purge([URI], "evenkeel-t") == []
 
 
 def test_an_empty_state_knows_nothing() -> None:
