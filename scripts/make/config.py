@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-
 OUTSIDE_SITES = ("ns-1", "ns-2", "control", "runner")
 
 
