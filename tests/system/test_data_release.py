@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from scripts.experiment.deployer import pack
 from scripts.experiment.writes import Where, WriteTest
 from scripts.inventory import Role
 from tests.system.deployer import Deployment, again, configure, journal, release
@@ -208,8 +209,6 @@ def test_a_deployer_killed_in_the_copy_goes_on_without_starting_over(stack: Runn
 
 def killed_in_backfill(stack: RunningStack) -> int:
     """Kill a deployer while rows are copied, run another; return its status."""
-    from tests.system.deployer import pack
-
     pack(SECOND)
     configure(version=SECOND)
     with Deployment() as deployment:
