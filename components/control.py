@@ -15,7 +15,8 @@ from components.render import render
 from components.settings import Settings
 
 PROGRAMS = "/opt/evenkeel/programs"
-SOURCES = Path(__file__).resolve().parent.parent / "scripts"
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ("scripts/__init__.py", "components/__init__.py", "components/data.py")  # beside the packages
 JOURNAL = "/var/lib/evenkeel"
 WEBHOOK_PORT = 8070
 HOSTS = f"{JOURNAL}/hosts.json"
@@ -68,10 +69,10 @@ class Control(pulumi.ComponentResource):
 
 def bundle(args: ControlArgs) -> Bundle:
     """Return the programs' sources and the webhook, which is restarted when any of it changes."""
-    modules = [path for package in PACKAGES for path in sorted((SOURCES / package).glob("*.py"))]
+    modules = [path for package in PACKAGES for path in sorted((ROOT / "scripts" / package).glob("*.py"))]
     files = [
-        {"path": f"{PROGRAMS}/scripts/{path.relative_to(SOURCES)}", "content": path.read_text(encoding="utf-8")}
-        for path in [SOURCES / "__init__.py", *modules]
+        {"path": f"{PROGRAMS}/{path.relative_to(ROOT)}", "content": path.read_text(encoding="utf-8")}
+        for path in [*(ROOT / name for name in SHARED), *modules]
     ]
     config = render(
         "control/webhook.json.j2", listen=f"0.0.0.0:{WEBHOOK_PORT}", notify=list(args.settings.release.notify)

@@ -69,6 +69,11 @@ class TableChange:
     statics: tuple[str, ...] = ()
 
     @property
+    def clustering(self) -> tuple[str, ...]:
+        """The rest of the key."""
+        return self.key[len(self.partition) :]
+
+    @property
     def is_additive(self) -> bool:
         """Whether the old table's files can be taken over as they are: columns come, without values, and none goes."""
         same = all(pair.source == pair.target and pair.source_type == pair.target_type for pair in self.pairs)

@@ -15,12 +15,12 @@ from typing import Any
 from cassandra.cluster import Session
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 
+from components.data import TableChange
 from scripts.tables.cells import Page, PageSize, Reader, Row, TokenRange, open_table
 from scripts.tables.mapping import Plan, plans
 from scripts.tables.pace import Governor
 from scripts.tables.patience import Patience, is_overload, passes
 from scripts.tables.progress import Part
-from scripts.tables.request import TableChange
 from scripts.tables.wire import profile_of, raw_session
 from scripts.tables.work import Work
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from components.data import TableChange
 from scripts.tables.cells import Cell, Row, Table
-from scripts.tables.request import TableChange
 from scripts.tables.wire import decode
 
 TTL_TOLERANCE = 10  # seconds: TTLs are whole seconds, and a copy gives a cell what was left when it was read

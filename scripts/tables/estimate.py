@@ -13,12 +13,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.data import Pair, TableChange
 from scripts.database.connection import ADMIN, Login, connected
 from scripts.tables.cells import PAGE_ROWS, TokenRange
 from scripts.tables.compare import Comparer
 from scripts.tables.mirroring import exists
 from scripts.tables.ranges import plan_ranges, share
-from scripts.tables.request import Pair, TableChange, read_data, read_ring
+from scripts.tables.request import read_data, read_ring
 from scripts.tables.wire import raw_session
 from scripts.tables.work import STREAMS
 

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.data import Data, TableChange
 from scripts.database.request import Ring
 from scripts.tables.errors import MisuseError, Refused
-from scripts.tables.request import Data, TableChange
 from scripts.tables.sstables import plain
 
 ADMIN = "evenkeel_admin"

@@ -16,9 +16,9 @@ from typing import Any
 from cassandra.cluster import Session
 from cassandra.query import BoundStatement
 
+from components.data import TableChange
 from scripts.tables.cells import LIST, MAP, SET, SIMPLE, UDT, Cell, Column, Row, Table, join_values
 from scripts.tables.errors import Refused
-from scripts.tables.request import TableChange
 from scripts.tables.wire import UNSET, bind, encode, quoted
 
 MARKER = struct.pack(">q", 1)

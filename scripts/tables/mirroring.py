@@ -20,11 +20,12 @@ from typing import Any
 from cassandra import DriverException, InvalidRequest
 from cassandra.cluster import NoHostAvailable, Session
 
+from components.data import Data
 from scripts.database.connection import ADMIN, Login, addresses_up, change, connected, rows_of, say, schema_versions
 from scripts.database.request import Ring
 from scripts.database.schema import ensure_keyspace
 from scripts.tables.errors import MisuseError, Refused
-from scripts.tables.request import Data, read_data, read_ring
+from scripts.tables.request import read_data, read_ring
 
 TRIGGER, CLASS = "evenkeel_mirror", "evenkeel.Mirror"
 PROBE, TWIN = "probe", "probe_twin"

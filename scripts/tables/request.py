@@ -3,71 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from components.data import Data, TableChange
 from scripts.database.errors import RequestError
 from scripts.database.request import NAME, Ring
 from scripts.database.request import read_ring as read_ring_alone
 from scripts.tables.errors import MisuseError
 
-
-@dataclass(frozen=True)
-class Pair:
-    """A regular or static column that lives on: its name and CQL type in the source and in the target table."""
-
-    source: str
-    target: str
-    source_type: str
-    target_type: str
-
-
-@dataclass(frozen=True)
-class Added:
-    """A column that only the target has; `default` is None where rows that are copied have none."""
-
-    target: str
-    type: str
-    default: Any = None
-
-
-@dataclass(frozen=True)
-class TableChange:
-    """One table of the release: `source` is the old version's, `target` the new one's (physical names).
-
-    `key` is the whole primary key, `partition` its first part; both tables have the same. `pairs` has no key column.
-    """
-
-    name: str
-    source: str
-    target: str
-    key: tuple[str, ...]
-    partition: tuple[str, ...]
-    source_columns: Mapping[str, str]
-    target_columns: Mapping[str, str]
-    pairs: tuple[Pair, ...]
-    added: tuple[Added, ...] = ()
-    dropped: tuple[str, ...] = ()
-    statics: tuple[str, ...] = ()
-
-    @property
-    def clustering(self) -> tuple[str, ...]:
-        """The rest of the key."""
-        return self.key[len(self.partition) :]
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a release changes; `number` is the release's, `names` physical names by logical ones."""
-
-    keyspace: str
-    release: str
-    number: int
-    mirror: str
-    names: Mapping[str, str]
-    previous_names: Mapping[str, str]
-    tables: tuple[TableChange, ...]
-    created: tuple[Mapping[str, Any], ...] = ()
+DEFAULTS: Mapping[str, Any] = {"mirror": "trigger", "names": {}, "previous_names": {}}
 
 
 def read_ring(document: Mapping[str, Any]) -> Ring:
@@ -78,42 +22,37 @@ def read_ring(document: Mapping[str, Any]) -> Ring:
 def read_data(document: Mapping[str, Any]) -> Data:
     """Return the data document, from the key "data"."""
     data = value(document, "data", dict)
-    return Data(
-        keyspace=name(data, "keyspace"),
-        release=value(data, "release", str),
-        number=value(data, "number", int),
-        mirror=str(data.get("mirror", "trigger")),
-        names=dict(data.get("names", {})),
-        previous_names=dict(data.get("previous_names", {})),
-        tables=tuple(read_change(table) for table in value(data, "tables", list)),
-        created=tuple(data.get("created", ())),
-    )
+    name(data, "keyspace")
+    value(data, "release", str)
+    value(data, "number", int)
+    for table in value(data, "tables", list):
+        check_change(table)
+    return Data.from_dict({**DEFAULTS, **data})
 
 
 def read_change(table: Mapping[str, Any]) -> TableChange:
     """Return one table of the data document."""
-    key, partition = tuple(value(table, "key", list)), tuple(value(table, "partition", list))
+    check_change(table)
+    return TableChange.from_dict(table)
+
+
+def check_change(table: Mapping[str, Any]) -> None:
+    """Raise MisuseError or RequestError, naming it, where something of a table is missing or wrong."""
+    key, partition = value(table, "key", list), value(table, "partition", list)
     if not partition or key[: len(partition)] != partition:
-        raise MisuseError(f"partition {list(partition)} is not the beginning of the key {list(key)}")
-    return TableChange(
-        name=name(table, "name"),
-        source=name(table, "source"),
-        target=name(table, "target"),
-        key=key,
-        partition=partition,
-        source_columns=dict(value(table, "source_columns", dict)),
-        target_columns=dict(value(table, "target_columns", dict)),
-        pairs=tuple(
-            Pair(name(pair, "source"), name(pair, "target"), value(pair, "from", str), value(pair, "to", str))
-            for pair in value(table, "pairs", list)
-        ),
-        added=tuple(
-            Added(name(added, "target"), value(added, "type", str), added.get("default"))
-            for added in table.get("added", ())
-        ),
-        dropped=tuple(table.get("dropped", ())),
-        statics=tuple(table.get("statics", ())),
-    )
+        raise MisuseError(f"partition {partition} is not the beginning of the key {key}")
+    for part in ("name", "source", "target"):
+        name(table, part)
+    for part in ("source_columns", "target_columns"):
+        value(table, part, dict)
+    for pair in value(table, "pairs", list):
+        for part in ("source", "target"):
+            name(pair, part)
+        for part in ("from", "to"):
+            value(pair, part, str)
+    for added in table.get("added", ()):
+        name(added, "target")
+        value(added, "type", str)
 
 
 def value(document: Mapping[str, Any], key: str, kind: type) -> Any:

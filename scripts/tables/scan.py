@@ -20,6 +20,7 @@ from typing import Any
 from cassandra.cluster import Session
 from cassandra.query import BoundStatement
 
+from components.data import TableChange
 from scripts.tables.backfill import Writer, joined
 from scripts.tables.cells import Row, TokenRange, open_table
 from scripts.tables.compare import TELL_ROWS, Again, Comparer
@@ -27,7 +28,6 @@ from scripts.tables.difference import Outcome, Twin
 from scripts.tables.errors import TablesError
 from scripts.tables.mapping import Plan, plans
 from scripts.tables.progress import Part
-from scripts.tables.request import TableChange
 from scripts.tables.strays import Deletions, stray_cells
 from scripts.tables.tally import Tally
 from scripts.tables.wire import raw_session

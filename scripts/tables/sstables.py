@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scripts.tables.request import Data, TableChange
+from components.data import Data, TableChange
 
 
 def obstacle(

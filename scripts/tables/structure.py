@@ -15,6 +15,7 @@ from typing import Any
 
 from cassandra.cluster import Session
 
+from components.data import Created, Data, TableChange
 from scripts.database.connection import (
     ADMIN,
     APP,
@@ -31,7 +32,7 @@ from scripts.database.roles import RIGHTS, ensure_rights
 from scripts.database.schema import Column, existing_columns, existing_key
 from scripts.tables.errors import MisuseError, Refused
 from scripts.tables.mirroring import drop_trigger, exists, require_whole, settle, triggers
-from scripts.tables.request import Data, TableChange, read_data, read_ring
+from scripts.tables.request import read_data, read_ring
 
 LOOK_SECONDS = 5.0
 PARTS = 64
@@ -115,7 +116,7 @@ def count(document: Mapping[str, Any]) -> dict[str, Any]:
 def names_of(data: Data) -> list[str]:
     """Return every table that the release is about."""
     pairs = [name for change_ in data.tables for name in (change_.source, change_.target)]
-    return [*pairs, *(str(made["target"]) for made in data.created)]
+    return [*pairs, *(made.target for made in data.created)]
 
 
 def partition_of(columns: Mapping[str, Column]) -> tuple[str, ...]:
@@ -137,47 +138,40 @@ def create(document: Mapping[str, Any]) -> dict[str, Any]:
             if not exists(session, data.keyspace, each.source):
                 raise Refused(f"there is no table {data.keyspace}.{each.source} to make {each.target} from")
             order, options = stored(session, data.keyspace, each.source)
-            made[each.target] = ensure(session, data.keyspace, spec_of(each), (*order, *options))
+            made[each.target] = ensure(session, data.keyspace, as_made(each), (*order, *options))
         for new in data.created:
-            made[str(new["target"])] = ensure(session, data.keyspace, new, ())
+            made[new.target] = ensure(session, data.keyspace, new, ())
         specs = tuple(TableSpec(name, {}, ()) for name in made)
         rights = ensure_rights(session, data.keyspace, specs)
     return {"tables": made, "rights_granted": rights}
 
 
-def spec_of(each: TableChange) -> dict[str, Any]:
-    """Return the new table of a change as the data document has one that is made from nothing."""
-    return {
-        "target": each.target,
-        "key": list(each.key),
-        "partition": list(each.partition),
-        "columns": dict(each.target_columns),
-        "statics": list(each.statics),
-    }
+def as_made(each: TableChange) -> Created:
+    """Return the new table of a change as one that is made from nothing."""
+    return Created(each.name, each.target, each.key, each.partition, each.target_columns, each.statics)
 
 
-def ensure(session: Session, keyspace: str, spec: Mapping[str, Any], options: tuple[str, ...]) -> str:
+def ensure(session: Session, keyspace: str, new: Created, options: tuple[str, ...]) -> str:
     """Make a table, or hold that the one of its name has these columns and this key."""
-    found = existing_columns(session, keyspace, str(spec["target"]))
+    found = existing_columns(session, keyspace, new.target)
     if not found:
-        change(session, statement(keyspace, spec, options))
-        say(f"created the table {keyspace}.{spec['target']}")
+        change(session, statement(keyspace, new, options))
+        say(f"created the table {keyspace}.{new.target}")
         return "created"
     there = {name: plain(column.type) for name, column in found.items()}
-    wanted = {name: plain(kind) for name, kind in spec["columns"].items()}
+    wanted = {name: plain(kind) for name, kind in new.columns.items()}
     statics = {name for name, column in found.items() if column.kind == "static"}
-    if there != wanted or list(existing_key(found)) != list(spec["key"]) or statics != set(spec.get("statics", ())):
-        raise Refused(f"there is a table {keyspace}.{spec['target']} already, and it is another one; see what it is")
+    if there != wanted or tuple(existing_key(found)) != new.key or statics != set(new.statics):
+        raise Refused(f"there is a table {keyspace}.{new.target} already, and it is another one; see what it is")
     return "present"
 
 
-def statement(keyspace: str, spec: Mapping[str, Any], options: tuple[str, ...]) -> str:
+def statement(keyspace: str, new: Created, options: tuple[str, ...]) -> str:
     """Return the statement that makes a table."""
-    statics, partition = set(spec.get("statics", ())), list(spec["partition"])
-    columns = [f"{name} {kind}{' static' if name in statics else ''}" for name, kind in spec["columns"].items()]
-    key = ", ".join([f"({', '.join(partition)})", *spec["key"][len(partition) :]])
+    columns = [f"{name} {kind}{' static' if name in new.statics else ''}" for name, kind in new.columns.items()]
+    key = ", ".join([f"({', '.join(new.partition)})", *new.key[len(new.partition) :]])
     having = f" WITH {' AND '.join(options)}" if options else ""
-    return f"CREATE TABLE IF NOT EXISTS {keyspace}.{spec['target']} ({', '.join(columns)}, PRIMARY KEY ({key})){having}"
+    return f"CREATE TABLE IF NOT EXISTS {keyspace}.{new.target} ({', '.join(columns)}, PRIMARY KEY ({key})){having}"
 
 
 def plain(kind: str) -> str:
@@ -225,7 +219,7 @@ def drop(document: Mapping[str, Any]) -> dict[str, Any]:
     if which not in ("source", "target"):
         raise MisuseError('drop takes {which: "source" or "target"}')
     going = [each.source if which == "source" else each.target for each in data.tables]
-    going += [str(made["target"]) for made in data.created] if which == "target" else []
+    going += [made.target for made in data.created] if which == "target" else []
     with connected(ring, Login(ADMIN, ring.admin_password)) as session:
         require_whole(session, ring)
         paired = [name for each in data.tables for name in (each.source, each.target)]

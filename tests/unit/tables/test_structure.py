@@ -6,39 +6,35 @@ from typing import Any
 
 import pytest
 
+from components.data import Created
 from scripts.database.schema import Column
 from scripts.tables.errors import MisuseError
 from scripts.tables.request import read_change
-from scripts.tables.structure import drop, options_of, partition_of, plain, spec_of, statement
+from scripts.tables.structure import as_made, drop, options_of, partition_of, plain, statement
 from tests.system.mirror_lab import data_document
 
 RING = {"contact_points": ["127.0.0.1"], "datacenter": "dc1", "admin_password": "x"}
 
 
 def test_a_new_table_has_the_old_ones_key_order_and_options() -> None:
-    spec = {
-        "target": "item_r7",
-        "key": ["shop", "day", "id"],
-        "partition": ["shop", "day"],
-        "columns": {"shop": "text", "day": "date", "id": "int", "shelf": "text", "summary": "text"},
-        "statics": ["shelf"],
-    }
-    assert statement("evenkeel", spec, ("CLUSTERING ORDER BY (id DESC)", "gc_grace_seconds = 10")) == (
+    columns = {"shop": "text", "day": "date", "id": "int", "shelf": "text", "summary": "text"}
+    new = Created("item", "item_r7", ("shop", "day", "id"), ("shop", "day"), columns, ("shelf",))
+    assert statement("evenkeel", new, ("CLUSTERING ORDER BY (id DESC)", "gc_grace_seconds = 10")) == (
         "CREATE TABLE IF NOT EXISTS evenkeel.item_r7 (shop text, day date, id int, shelf text static, summary text,"
         " PRIMARY KEY ((shop, day), id)) WITH CLUSTERING ORDER BY (id DESC) AND gc_grace_seconds = 10"
     )
 
 
 def test_a_table_without_clustering_or_options_is_plain() -> None:
-    spec = {"target": "tag", "key": ["id"], "partition": ["id"], "columns": {"id": "uuid"}}
-    assert statement("evenkeel", spec, ()) == "CREATE TABLE IF NOT EXISTS evenkeel.tag (id uuid, PRIMARY KEY ((id)))"
+    new = Created("tag", "tag", ("id",), ("id",), {"id": "uuid"})
+    assert statement("evenkeel", new, ()) == "CREATE TABLE IF NOT EXISTS evenkeel.tag (id uuid, PRIMARY KEY ((id)))"
 
 
 def test_the_data_document_says_what_a_new_table_is() -> None:
-    spec = spec_of(read_change(data_document()["tables"][0]))
-    assert spec["target"] == "item_r2"
-    assert spec["columns"]["quantity"] == "bigint"
-    assert (spec["partition"], spec["key"], spec["statics"]) == (["shop"], ["shop", "id"], ["shelf"])
+    new = as_made(read_change(data_document()["tables"][0]))
+    assert new.target == "item_r2"
+    assert new.columns["quantity"] == "bigint"
+    assert (new.partition, new.key, new.statics) == (("shop",), ("shop", "id"), ("shelf",))
 
 
 def test_options_are_written_as_cassandra_reads_them() -> None:
