@@ -122,6 +122,7 @@ def _recognise(history: History, states: Sequence[State]) -> tuple[History, list
         for operation in history.operations
         if operation.key is None and operation.may_show
         for column, value in operation.values.items()
+        if _carries(history.run, value)  # a number may be in anybody's row
     }
     keys: dict[int, str] = {}
     problems = []

@@ -88,6 +88,11 @@ def test_the_other_cells_of_an_insert_whose_key_nobody_was_told_must_be_its_own(
     assert wrongs(script.judge({"k7": {"name": "r-0", "quantity": 6}})) == [("invented", "k7", "quantity")]
 
 
+def test_a_row_of_somebody_else_that_has_the_same_number_is_not_taken_for_it():
+    script = Script().insert(None, name="r-0", quantity=5, outcome="unknown", at=None)
+    assert not wrongs(script.judge({"k7": {"name": "other-5", "quantity": 5}, "k8": {"name": "r-0", "quantity": 5}}))
+
+
 def test_of_shared_keys_the_highest_write_time_stands_in_whatever_order_clients_heard():
     script = Script().insert(**ROW, by=0).update(quantity=1, by=1, at=900).update(quantity=2, by=2, at=500)
     assert not wrongs(script.judge({"k1": {**ROW, "quantity": 1}}))
