@@ -49,10 +49,3 @@ def test_a_backend_and_a_passphrase_of_the_users_are_left_alone(real: Path) -> N
 def test_the_engine_can_be_asked_for_though_the_cli_is_there(real: Path, tmp_path: Path) -> None:
     answer = call(real, EVENKEEL_ENGINE="embedded", PULUMI_BACKEND_URL=f"file://{tmp_path}")
     assert not answer.startswith("real")
-
-
-def test_whoever_deploys_gives_way_to_who_serves(real: Path) -> None:
-    (real / "pulumi").write_text("#!/bin/sh\nnice\n")
-    here = os.nice(0)
-    assert call(real) == str(min(here + 10, 19))
-    assert call(real, EVENKEEL_NICE="0") == str(here)
