@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from scripts.experiment.writes import Where, WriteTest
-from scripts.inventory import Role, load
+from scripts.inventory import load
 from tests.system.deployer import Deployment, Ended, again, configure, journal, pack, release
 from tests.system.running import STACK, RunningStack
 from tests.system.test_data_release import BROKEN, FIRST, SECOND, back_to_first, evenkeel, first_place, places
@@ -83,16 +83,12 @@ def with_a_node_killed(stack: RunningStack) -> Ended:
 
 def with_a_node_cut_off(stack: RunningStack) -> Ended:
     """Cut a database node off from the other three, not from clients, while rows are copied, for 30 s."""
-    others = [host.address for host in stack.of(Role.DATABASE) if host.name != "db-c"]
 
     def part(deployment: Deployment) -> None:
         deployment.wait_for_stage("backfill")
         time.sleep(FAULT_AFTER)
-        for address in others:
-            stack.on("db-c", ["ip", "route", "add", "blackhole", address])
-        time.sleep(30)
-        for address in others:
-            stack.on("db-c", ["ip", "route", "del", "blackhole", address])
+        with stack.cut_off("db-c"):
+            time.sleep(30)
 
     return release(SECOND, during=part)
 

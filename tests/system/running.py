@@ -122,6 +122,18 @@ class RunningStack:
             self.start(name)
 
     @contextmanager
+    def cut_off(self, name: str) -> Iterator[None]:
+        """Have a database node reach none of the others, nor they it, for a while; its clients still reach it."""
+        others = [host.address for host in self.of(Role.DATABASE) if host.name != name]
+        for address in others:
+            self.on(name, ["ip", "route", "add", "blackhole", address])
+        try:
+            yield
+        finally:
+            for address in others:
+                self.on(name, ["ip", "route", "del", "blackhole", address])
+
+    @contextmanager
     def load(self, rate: int, seconds: int, target: str | None = None) -> Iterator[list[Report]]:
         """Produce load from the runner while the block runs; its report is in the list when the block is left.
 

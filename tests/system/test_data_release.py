@@ -233,3 +233,16 @@ def test_a_node_that_stops_during_the_copy_costs_no_write(stack: RunningStack) -
     verdict = test.verdict([Where(live_tables(stack).get("item", "item"), RENAMED if ended.status == 0 else ())])
     assert verdict.passed, verdict.summary()
     test.close()
+
+
+@thorough
+def test_a_node_that_is_cut_off_while_both_tables_live_fails_no_request(stack: RunningStack) -> None:
+    """Its clients still reach it, and for some 20 s the others take it for alive: mirrored writes must not ask it."""
+    assert release(SECOND).status == 0
+    with WriteTest(stack.inventory, rate=RATE, rows=5_000, seconds=900, first=places(stack)[1]) as test:
+        time.sleep(15)
+        with stack.cut_off("db-c"):
+            time.sleep(30)
+        time.sleep(70)
+    hold(test, list(places(stack)))
+    test.close()
