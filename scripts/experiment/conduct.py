@@ -6,7 +6,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -111,15 +111,20 @@ def like_ctrl_c() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    with handled(heard, interrupt):
+        yield
+
+
+@contextmanager
+def handled(numbers: Iterable[signal.Signals], handler: Callable[..., object] | signal.Handlers) -> Iterator[None]:
+    """Have signals handled like this while the block runs."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager
@@ -136,17 +141,14 @@ def known_version(bench: Bench, say: Callable[[str], None]) -> Iterator[None]:
         yield
         state = "finished" if all(folder.is_done(run["id"]) for run in folder.document["runs"]) else "interrupted"
     finally:
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDINGS}
-        try:
-            folder.update(state=state)
-            version = str(deployer.live()["version"])
-            deployer.configure(version=version, strategy=strategy)
-            say(f"the stack serves {version}, and its config asks for it")
-        except (*RUN_ERRORS, ExperimentError) as error:
-            say(f"the stack's config could not be set back: {error}; set `version` to what `evenkeel status` says")
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with handled(ENDINGS, signal.SIG_IGN):
+            try:
+                folder.update(state=state)
+                version = str(deployer.live()["version"])
+                deployer.configure(version=version, strategy=strategy)
+                say(f"the stack serves {version}, and its config asks for it")
+            except (*RUN_ERRORS, ExperimentError) as error:
+                say(f"the stack's config could not be set back: {error}; set `version` to what `evenkeel status` says")
 
 
 def prepare_stack(bench: Bench, say: Callable[[str], None]) -> None:

@@ -1,7 +1,6 @@
 """Making the image when it is missing. Interruptible at any point: the next run takes up what is complete."""
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from scripts.image.podman_image import add_host_tools, image_present, import_bas
 from scripts.image.progress import Progress
 from scripts.image.recipe import ROOT, Recipe, load_recipe
 from scripts.image.rootfs import add_files, compile_python, install_packages
+from scripts.image.run import need_root
 
 CACHE = ROOT / ".evenkeel" / "cache" / "image"
 NEEDED_MB = 4000
@@ -25,8 +25,7 @@ def ensure_image() -> str:
     recipe = load_recipe()
     if image_present(recipe.reference):
         return recipe.reference
-    if os.geteuid() != 0:
-        raise ImageError("Making the image needs root: run the same with sudo.")
+    need_root("the image")
     CACHE.mkdir(parents=True, exist_ok=True)
     progress = Progress("image")
     with build_lock(progress):

@@ -6,7 +6,6 @@ file with its SHA-256, against which it is checked before every upload.
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -18,7 +17,7 @@ from scripts.image.errors import ImageError
 from scripts.image.layer import lay_out_tools
 from scripts.image.progress import Progress
 from scripts.image.recipe import DISK, ROOT, Recipe, digest_of_folder, load_recipe, read_list
-from scripts.image.run import need, run_logged
+from scripts.image.run import need, need_root, run_logged
 
 SIZE_MB = 6144
 """What a host's root disk can hold; the file holds what is in it."""
@@ -88,8 +87,7 @@ def check_disk(disk: Disk) -> str:
 def _check_machine() -> None:
     if platform.machine() != "x86_64":
         raise ImageError(f"The disk image is made for x86_64 machines on one; this is {platform.machine()}.")
-    if os.geteuid() != 0:
-        raise ImageError("Making the disk image needs root: run the same with sudo.")
+    need_root("the disk image")
     need("mkfs.ext4", "e2fsprogs")
     need("sfdisk", "fdisk")
     need("qemu-img", "qemu-utils")

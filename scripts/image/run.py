@@ -1,5 +1,6 @@
 """Running the build's outside programs: output to a log, death with the parent, failure as one sentence."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +37,12 @@ def need(program: str, package: str) -> None:
     """Refuse to start without a program."""
     if shutil.which(program) is None:
         raise ImageError(f"The program {program} is missing: run scripts/bootstrap, or install the package {package}.")
+
+
+def need_root(what: str) -> None:
+    """Refuse to start as anybody else; `what` is made."""
+    if os.geteuid() != 0:
+        raise ImageError(f"Making {what} needs root: run the same with sudo.")
 
 
 def _die_with_parent() -> list[str]:

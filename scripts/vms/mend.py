@@ -19,6 +19,7 @@ DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{id}</uuid>{metadata}<m
 <os><type arch='x86_64'>hvm</type></os></domain>"""
 NETWORK = "<network><name>{name}</name><uuid>{id}</uuid>{metadata}</network>"
 LOOK = {"domain": "dumpxml", "network": "net-dumpxml"}
+IDLE = (("list", "--inactive", "--uuid"), ("net-list", "--inactive", "--uuid"))
 
 
 def refuse_inactive_pools(uris: Iterable[str], known: Iterable[Known]) -> None:
@@ -61,7 +62,10 @@ def find_lost(prefix: str, known: Iterable[Known]) -> list[Known]:
         by_place.setdefault(thing.uri, []).append(thing)
     lost = []
     for uri, things in by_place.items():
-        present = {thing.id for thing in find_things(uri, prefix) if not is_stand_in(uri, thing)}
+        # A stand-in is never started, so what runs need not be looked at one by one.
+        idle = {id_ for verb in IDLE for id_ in lines(uri, *verb, what="Listing what does not run")}
+        found = find_things(uri, prefix)
+        present = {thing.id for thing in found if thing.id not in idle or not is_stand_in(uri, thing)}
         lost += [thing for thing in things if thing.id not in present]
     return lost
 

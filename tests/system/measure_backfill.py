@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,6 @@ CQLSH = "cqlsh==6.2.2"
 COLUMNS = "id, created_at, description, name, quantity, tags, updated_at"
 RATE, TURNS, TURN_SECONDS, SETTLE_SECONDS = 100, 3, 90.0, 5.0
 JOB_SECONDS = 3600.0
-Tell = Callable[..., None]
 
 
 def main(rows: int) -> None:
@@ -114,22 +113,12 @@ def tables(stack: Stack, before: str, names: dict[str, str], version: str, numbe
 
 def unpaced(copy: ControlTables) -> dict[str, Any]:
     """Copy everything as fast as it goes; return the job's own figures."""
-    copy.job("start", "backfill", paced=False, afresh=True)
-    return figures_of(until(copy, lambda state: state["state"] != "running"))
-
-
-def until(copy: ControlTables, is_over: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Look at a copy once a second until it is as wanted; return its state."""
-    end = time.monotonic() + JOB_SECONDS
-    while not is_over(state := copy.job("state", "backfill")):
+    state, end = copy.job("start", "backfill", paced=False, afresh=True), time.monotonic() + JOB_SECONDS
+    while state["state"] == "running":
         assert time.monotonic() < end, state
         time.sleep(1)
+        state = copy.job("state", "backfill")
     assert state["state"] == "done", state
-    return state
-
-
-def figures_of(state: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a finished copy is told."""
     figures = state["figures"]
     kept = {key: figures[key] for key in ("rows", "seconds", "rows_per_second", "retries")}
     return {**kept, "memory_mb": round(figures["peak_rss_kb"] / 1024, 1)}

@@ -117,6 +117,7 @@ def test_a_lost_machine_gets_a_stand_in_that_the_provider_can_delete(virsh: Fake
 
 
 def test_a_stand_in_that_was_not_deleted_is_still_lost(full: FakeVirsh) -> None:
+    full.answer("list --inactive --uuid", "uuid-lb-a\n")
     full.answer("dumpxml uuid-lb-a", f"<domain>{METADATA}</domain>")
     export = state(
         entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"),
