@@ -153,6 +153,10 @@ export class Database {
     const client = new cassandra.Client(clientOptions(this.#settings));
     client.on("hostUp", (host) => log.notice("a database node is up", { node: host.address }));
     client.on("hostDown", (host) => log.notice("a database node is down", { node: host.address }));
+    // What the driver cannot tell any caller, as an answer that belongs to no request.
+    client.on("log", (level, className, message) => {
+      if (level === "error") log.error("the database driver reports an error", { from: className, reason: `${message}` });
+    });
     try {
       await client.connect();
       return client;

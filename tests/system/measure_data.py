@@ -1,10 +1,10 @@
-"""Releases that change the data, at size: `python -m tests.system.measure_data [FIRST [LAST [ROWS [PACE]]]]`.
+"""Releases that change the data, at size: `python -m tests.system.measure_data [FIRST [LAST [ROWS [PACE [faults]]]]]`.
 
 On a running stack whose clients write 100 times a second, each block has a release fail at smoke-1, one aborted in
 shift 1 as users are moved, one succeed, and that one undone two minutes after; each is followed by the checker's
 verdict on every table that is left. One line of JSON for each. In the second block a database node is killed while the
 succeeding release copies, in the third one is cut off from the others for 30 s, in the fourth the deployer is killed
-and another goes on.
+and another goes on. With `faults` a block has only the succeeding release.
 """
 
 from __future__ import annotations
@@ -29,29 +29,30 @@ INTO_SHIFT = 0.7  # seconds: some load balancers have moved users, or all just h
 FAULT_AFTER = 30  # seconds into the copy
 
 
-def measure(first: int, last: int, rows: int, pace: str) -> None:
+def measure(first: int, last: int, rows: int, pace: str, cases: str) -> None:
     """Run the blocks; leaves the stack at the first version with one table."""
     stack = RunningStack(load(STACK, refresh=True))
     configure(backfillPace=pace)
     back_to_first(stack)
     try:
         for block in range(first, last + 1):
-            one_block(stack, block, rows)
+            if cases != "faults":
+                one_block(stack, block, rows)
+                continue
+            succeeding(stack, block, rows)
+            evenkeel("undo", FIRST, "--yes")
+            back_to_first(stack)
     finally:
         configure(backfillPace="")
 
 
 def one_block(stack: RunningStack, block: int, rows: int) -> None:
     """The four cases, in turn."""
-    fault, release_with_fault = FAULTS.get(block, ("", lambda _: release(SECOND)))
     with case(stack, block, "fails at smoke-1", [first_place(stack)], rows) as told:
         told.update(of_release(release(BROKEN)))
     with case(stack, block, "ends in shift-1", [first_place(stack)]) as told:
         told.update(of_release(release(SECOND, during=lambda deployment: abort_in_shift(stack, deployment))))
-    with case(stack, block, f"succeeds{fault}", None) as told:
-        told.update(of_release(release_with_fault(stack)))
-        told["copied"] = copied(stack)
-        time.sleep(5)
+    succeeding(stack, block)
     with case(stack, block, "undone after two minutes", None) as told:
         time.sleep(UNDO_AFTER)
         begin = time.monotonic()
@@ -59,6 +60,15 @@ def one_block(stack: RunningStack, block: int, rows: int) -> None:
         told.update(status=done.returncode, seconds=round(time.monotonic() - begin, 1))
         time.sleep(10)
     back_to_first(stack)
+
+
+def succeeding(stack: RunningStack, block: int, rows: int = FOLLOWED) -> None:
+    """A release that succeeds, with the block's fault."""
+    fault, release_with_fault = FAULTS.get(block, ("", lambda _: release(SECOND)))
+    with case(stack, block, f"succeeds{fault}", None, rows) as told:
+        told.update(of_release(release_with_fault(stack)))
+        told["copied"] = copied(stack)
+        time.sleep(5)
 
 
 def abort_in_shift(stack: RunningStack, deployment: Deployment) -> None:
@@ -148,5 +158,5 @@ def live_place(stack: RunningStack) -> Where:
 
 
 if __name__ == "__main__":
-    first, last, rows, pace = (sys.argv[1:] + ["1", "5", "100000", "none"][len(sys.argv) - 1 :])[:4]
-    measure(int(first), int(last), int(rows), pace)
+    first, last, rows, pace, cases = (sys.argv[1:] + ["1", "5", "100000", "none", "all"][len(sys.argv) - 1 :])[:5]
+    measure(int(first), int(last), int(rows), pace, cases)
