@@ -1,6 +1,7 @@
 // The session with Cassandra: connects and keeps trying, tells whether it can serve, runs statements.
 import cassandra from "cassandra-driver";
 import { Admission } from "./admission.js";
+import { FailedLast, LastAnswers, isOutage } from "./coordinators.js";
 import { unavailable } from "./errors.js";
 import { log } from "./log.js";
 
@@ -42,6 +43,7 @@ class AnotherNode extends policies.retry.RetryPolicy {
 function clientOptions(settings) {
   const { hosts, port, datacenter, user, timeoutMs } = settings;
   const authority = settings.authority();
+  const answers = new LastAnswers();
   return {
     contactPoints: hosts,
     protocolOptions: { port },
@@ -53,21 +55,14 @@ function clientOptions(settings) {
     // sooner, for a node that is only slow would be lost, and the others slower still.
     socketOptions: { connectTimeout: timeoutMs, readTimeout: timeoutMs, defunctReadTimeoutThreshold: 32 },
     pooling: { heartBeatInterval: 10_000 },
+    requestTracker: answers,
     policies: {
-      // A replica that owes many answers and gives none, as one that is cut off from the others, is asked last.
-      loadBalancing: new policies.loadBalancing.DefaultLoadBalancingPolicy(datacenter),
+      // Replicas first, but after the others one that owes many answers and gives none.
+      loadBalancing: new FailedLast(new policies.loadBalancing.DefaultLoadBalancingPolicy(datacenter), answers),
       retry: new AnotherNode(),
       reconnection: new policies.reconnection.ExponentialReconnectionPolicy(500, 5000, false),
     },
   };
-}
-
-// Whether the database could not do it now. Otherwise the statement itself was wrong.
-function isOutage(error) {
-  const { protocolError, syntaxError, invalid, configError, alreadyExists } = types.responseErrorCodes;
-  const isWrong = [protocolError, syntaxError, invalid, configError, alreadyExists].includes(error.code);
-  const isBug = error instanceof TypeError || error instanceof errors.ArgumentError;
-  return !isWrong && !isBug;
 }
 
 export class Database {
