@@ -1,6 +1,7 @@
 """The check before anything is made at a hypervisor: what would fail late fails here, in one sentence."""
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ from scripts.readiness import answers
 from scripts.vms.errors import VmError
 from scripts.vms.spec import Needs
 from scripts.vms.virsh import is_local, lines, run_virsh, virsh
+
+UNUSED_PORT = 1
 
 
 def check_hypervisor(needs: Needs) -> None:
@@ -68,14 +71,24 @@ def check_addresses(hosts: dict[str, str]) -> None:
 
 
 def is_taken(address: str) -> bool:
-    """Whether anything answers at the address, by ping or by SSH."""
+    """Whether anything answers at the address: by ping, or where there is no such program a refusal; or by SSH."""
     ping = ["ping", "-n", "-c", "1", "-W", "1", address]
     try:
         if subprocess.run(ping, capture_output=True, check=False).returncode == 0:
             return True
     except FileNotFoundError:
-        pass
+        if refuses(address):
+            return True
     return answers(address)
+
+
+def refuses(address: str) -> bool:
+    """Whether a connection is refused there, which takes a machine that is up."""
+    try:
+        socket.create_connection((address, UNUSED_PORT), timeout=1).close()
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
+    return True
 
 
 def check_space(needs: Needs, wanted_mb: int) -> None:

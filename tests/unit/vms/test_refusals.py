@@ -101,8 +101,18 @@ def test_an_address_at_which_something_answers_is_refused_by_its_hosts_name(virs
         check_addresses({"lb-a": "127.0.0.1"})
 
 
+def test_where_there_is_no_ping_a_refused_connection_tells_that_a_machine_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError))
+    assert check.is_taken("127.0.0.1")
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: (_ for _ in ()).throw(TimeoutError))
+    assert not check.is_taken("127.0.0.1")
+
+
 def test_a_machine_that_answers_ssh_alone_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError))
+    monkeypatch.setattr(check, "refuses", lambda _: False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         greeting = threading.Thread(target=lambda: server.accept()[0].sendall(b"SSH-2.0-x\r\n"))
         greeting.start()
