@@ -66,7 +66,8 @@ write_request_timeout: {write_ms}ms
 read_request_timeout: {read_ms}ms
 range_request_timeout: {read_ms}ms
 request_timeout: {read_ms}ms
-native_transport_timeout: {read_ms}ms
+cql_start_time: QUEUE
+native_transport_timeout: 86400000ms
 """
 
 

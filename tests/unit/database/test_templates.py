@@ -56,6 +56,14 @@ def test_no_setting_is_given_twice():
     assert len(keys) == len(set(keys))
 
 
+def test_what_waits_for_a_thread_fails_by_its_own_time_out_and_never_under_another_statements_number():
+    # CASSANDRA-21508: what waits longer than native_transport_timeout is answered under stream 0.
+    found = settings()
+    waits = [int(found[f"{what}_request_timeout"].removesuffix("ms")) for what in ("read", "write", "range")]
+    assert found["cql_start_time"] == "QUEUE"
+    assert int(found["native_transport_timeout"].removesuffix("ms")) > 100 * max(waits)
+
+
 def test_a_node_listens_at_its_own_address_only():
     found = settings()
     assert found["listen_address"] == found["rpc_address"] == CONTEXT["address"]
