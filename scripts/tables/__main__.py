@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scripts.database.errors import DatabaseError, RequestError
 from scripts.tables.errors import MisuseError, Refused, TablesError
 
 # Imported only when asked for: a verb costs what its own module needs.
@@ -56,18 +57,22 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
+def of_the_driver() -> tuple[type[Exception], ...]:
+    """Return what the driver raises, where a verb has imported it, which takes longer than the verbs without it."""
+    driver = sys.modules.get("cassandra")
+    return (driver.DriverException,) if driver else ()
+
+
 def main(arguments: list[str]) -> int:
     """Run a verb and turn every expected error into its exit status."""
-    from cassandra import DriverException  # noqa: PLC0415  # the driver takes half a second to import; misuse need not
-
-    from scripts.database.errors import DatabaseError, RequestError  # noqa: PLC0415
-
     try:
         return run(arguments)
     except Refused as refusal:
         print(json.dumps({"refused": str(refusal), **refusal.details}, ensure_ascii=False))
         return REFUSED
-    except (TablesError, DatabaseError, DriverException) as error:
+    except Exception as error:
+        if not isinstance(error, (TablesError, DatabaseError, *of_the_driver())):
+            raise
         print(f"scripts.tables: {error}", file=sys.stderr)
         return 2 if isinstance(error, MisuseError | RequestError) else 1
 

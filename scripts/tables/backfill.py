@@ -16,11 +16,12 @@ from cassandra.cluster import Session
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 
 from components.data import TableChange
-from scripts.tables.cells import Page, PageSize, Reader, Row, TokenRange, open_table
+from scripts.tables.cells import Page, PageSize, Reader, Row, open_table
 from scripts.tables.mapping import Plan, plans
 from scripts.tables.pace import Governor
 from scripts.tables.patience import Patience, is_overload, passes
 from scripts.tables.progress import Part
+from scripts.tables.tokens import TokenRange
 from scripts.tables.wire import profile_of, raw_session
 from scripts.tables.work import Work
 

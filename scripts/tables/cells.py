@@ -18,11 +18,11 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import Session
 
 from scripts.tables.errors import TablesError
+from scripts.tables.tokens import TokenRange
 from scripts.tables.wire import RawRow, bind, profile_of, quoted
 
 SIMPLE, SET, MAP, LIST, UDT = "simple", "set", "map", "list", "udt"
 PAGE_ROWS = 1_000
-LEAST_TOKEN, LAST_TOKEN = -(2**63), 2**63 - 1
 _INT = struct.Struct(">i")
 _SHORT = struct.Struct(">H")
 _LONG = struct.Struct(">q")
@@ -95,17 +95,6 @@ class Table:
     def column(self, name: str) -> Column:
         """Return one column by its name."""
         return next(column for column in self.columns if column.name == name)
-
-
-@dataclass(frozen=True)
-class TokenRange:
-    """Tokens above `start` up to and including `end`; the last one of the ring is LAST_TOKEN, the first LEAST_TOKEN.
-
-    No partition has the token LEAST_TOKEN, so (LEAST_TOKEN, LAST_TOKEN] is the whole ring.
-    """
-
-    start: int
-    end: int
 
 
 PageSize = Callable[[], int]

@@ -21,12 +21,13 @@ from cassandra.cluster import NoHostAvailable, Session
 
 from components.data import TableChange
 from scripts.tables.backfill import copy_range
-from scripts.tables.cells import PAGE_ROWS, PageSize, Reader, Row, TokenRange, open_table
+from scripts.tables.cells import PAGE_ROWS, PageSize, Reader, Row, open_table
 from scripts.tables.difference import Difference, Mapping, Outcome, compare_rows, mapping_of
 from scripts.tables.errors import TablesError
 from scripts.tables.merging import MOST_WAITING, MOST_WAITING_STRICT, merge
 from scripts.tables.progress import Part
 from scripts.tables.tally import MOST_EXAMPLES, Example, Tally
+from scripts.tables.tokens import TokenRange
 from scripts.tables.wire import decode, raw_session
 from scripts.tables.work import Work
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from components.data import Pair, TableChange
 from scripts.database.connection import ADMIN, Login, connected
-from scripts.tables.cells import PAGE_ROWS, TokenRange
+from scripts.tables.cells import PAGE_ROWS
 from scripts.tables.compare import Comparer
 from scripts.tables.mirroring import exists
 from scripts.tables.ranges import plan_ranges, share
 from scripts.tables.request import read_data, read_ring
+from scripts.tables.tokens import TokenRange
 from scripts.tables.wire import raw_session
 from scripts.tables.work import STREAMS
 

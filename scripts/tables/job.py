@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.tables.errors import MisuseError, TablesError
+from scripts.tables.held import is_held, job_name
 from scripts.tables.progress import Progress
-from scripts.tables.work import is_held, job_name
 
 START_SECONDS, STOP_SECONDS = 45.0, 30.0
 POLL_SECONDS = 0.05
@@ -145,7 +145,12 @@ def state(name: str, progress: Progress) -> dict[str, Any]:
         "rate": round(known["rate"], 1) if runs else 0.0,
     }
     kept = ("rows", "ranges", "ranges_done", "ranges_repeated", "started", "began", "ended", "pace", "figures")
-    return {**answer, **{key: known[key] for key in kept}}
+    told = {**answer, **{key: known[key] for key in kept}}
+    # Large tables have large parts: who looks shall see rows before the first one is finished.
+    open_rows = int(told["figures"].pop("open_rows", 0))
+    if runs:
+        told["rows"] += open_rows
+    return told
 
 
 def left_seconds(known: Mapping[str, Any]) -> float | None:

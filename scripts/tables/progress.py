@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.journal.beside import transaction
-from scripts.tables.cells import TokenRange
+from scripts.tables.tokens import TokenRange
 
 JOURNAL = "/var/lib/evenkeel/journal.sqlite"
 FILE = "tables.sqlite"
@@ -62,6 +62,7 @@ class Users:
 class Step:
     """What a job did since it was last written down: parts begun, and finished ones with their rows.
 
+    `open_rows` are those done of parts that are not finished, for a person to see: killed, the job does them again.
     `rate` is what it does, `pace` what it may do (None: no limit), both in rows a second; `reason` says why.
     """
 
@@ -70,6 +71,7 @@ class Step:
     rate: float
     pace: float | None
     reason: str
+    open_rows: int = 0
 
 
 class Progress:
@@ -139,8 +141,8 @@ class Progress:
                 ((rows, job, place) for place, rows in step.finished.items()),
             )
             database.execute(
-                "UPDATE table_jobs SET rate = ?, pace = ?, reason = ?, updated = ? WHERE name = ?",
-                (step.rate, step.pace, step.reason, self.clock(), job),
+                "UPDATE table_jobs SET rate = ?, pace = ?, reason = ?, updated = ?, figures = ? WHERE name = ?",
+                (step.rate, step.pace, step.reason, self.clock(), json.dumps({"open_rows": step.open_rows}), job),
             )
 
     def end(self, job: str, state: str, reason: str, figures: Mapping[str, Any]) -> None:

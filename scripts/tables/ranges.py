@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cassandra.cluster import Session
 
 from scripts.database.connection import rows_of
-from scripts.tables.cells import LAST_TOKEN, LEAST_TOKEN, TokenRange
+from scripts.tables.tokens import LAST_TOKEN, LEAST_TOKEN, TokenRange
 
 RANGE_BYTES = 10 * 2**20
 LEAST_RANGES, MOST_RANGES = 64, 16_384

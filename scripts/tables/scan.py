@@ -22,7 +22,7 @@ from cassandra.query import BoundStatement
 
 from components.data import TableChange
 from scripts.tables.backfill import Writer, joined
-from scripts.tables.cells import Row, TokenRange, open_table
+from scripts.tables.cells import Row, open_table
 from scripts.tables.compare import TELL_ROWS, Again, Comparer
 from scripts.tables.difference import Outcome, Twin
 from scripts.tables.errors import TablesError
@@ -30,6 +30,7 @@ from scripts.tables.mapping import Plan, plans
 from scripts.tables.progress import Part
 from scripts.tables.strays import Deletions, stray_cells
 from scripts.tables.tally import Tally
+from scripts.tables.tokens import TokenRange
 from scripts.tables.wire import raw_session
 from scripts.tables.work import Work
 

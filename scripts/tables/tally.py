@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.tables.cells import TokenRange
 from scripts.tables.difference import Outcome
+from scripts.tables.tokens import TokenRange
 
 MOST_EXAMPLES = 20
 MOST_RANGES = 100

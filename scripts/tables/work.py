@@ -6,7 +6,6 @@ it did is written once a second; a kind of work is a function that takes `Work` 
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import json
 import os
@@ -31,14 +30,14 @@ from cassandra.policies import ConstantReconnectionPolicy
 from scripts.database.connection import ADMIN, Login, connected, say
 from scripts.database.errors import DatabaseError, RingError
 from scripts.tables import nodes
-from scripts.tables.errors import MisuseError, TablesError
+from scripts.tables.errors import TablesError
+from scripts.tables.held import KINDS, held, job_name
 from scripts.tables.pace import Governor
 from scripts.tables.patience import FIRST_BREAK, LONGEST_BREAK, Patience, StoppedError
 from scripts.tables.progress import Part, Progress, Step
 from scripts.tables.ranges import plan_ranges
 from scripts.tables.request import read_data, read_ring
 
-KINDS: Mapping[str, str] = {"backfill": "backfill:run", "compare": "compare:run", "scan": "scan:run"}
 STREAMS = 4
 RATE_SECONDS = 10
 RECONNECT_SECONDS = 2.0
@@ -61,6 +60,7 @@ class Work:
         self.began = time.monotonic()
         self._begun: list[int] = []
         self._finished: dict[int, int] = {}
+        self._closed = 0  # rows of parts that this process has finished
         self._recent: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         self._lock = threading.Lock()
 
@@ -111,6 +111,7 @@ class Work:
                 rows = do(part)
                 with self._lock:
                     self._finished[part.place] = rows
+                    self._closed += rows
             except BaseException as error:
                 errors.append(error)
                 self.stop.set()  # the others may be waiting for a ring that has no part in this
@@ -119,12 +120,12 @@ class Work:
     def write_down(self) -> None:
         """Put on disk what was done since the last time; whatever cannot be written is kept for the next time."""
         with self._lock:
-            begun, finished = self._begun, self._finished
+            begun, finished, still_open = self._begun, self._finished, max(self.rows - self._closed, 0)
             self._begun, self._finished = [], {}
         self._recent.append((time.monotonic(), self.rows))
         try:
             reason = self.patience.pausing or self.governor.reason
-            self.progress.note(self.name, Step(begun, finished, self.rate(), self.governor.rate, reason))
+            self.progress.note(self.name, Step(begun, finished, self.rate(), self.governor.rate, reason, still_open))
         except sqlite3.Error:
             with self._lock:
                 self._begun = begun + self._begun
@@ -149,40 +150,6 @@ class Work:
             "retries": self.patience.retries,
             "peak_rss_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         }
-
-
-def job_name(document: Mapping[str, Any]) -> str:
-    """Return the name of the job that a document asks for; `run` tells two of one kind and release apart."""
-    kind, run = document.get("kind"), document.get("run", "")
-    if kind not in KINDS:
-        raise MisuseError(f"kind must be one of {', '.join(KINDS)}")
-    if not isinstance(run, str) or not (run.isalnum() or run == ""):
-        raise MisuseError("run must be a word of letters and digits")
-    number = read_data(document).number
-    return f"evenkeel-{kind}-{number}{'-' if run else ''}{run}"
-
-
-@contextmanager
-def held(progress: Progress, name: str) -> Iterator[bool]:
-    """Give whether this process is now the one that works on a job; True for one process at a time."""
-    with lock_file(progress, name).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-def is_held(progress: Progress, name: str) -> bool:
-    """Whether some process works on a job."""
-    with held(progress, name) as ours:
-        return not ours
-
-
-def lock_file(progress: Progress, name: str) -> Path:
-    """Return the file whose lock a job's process holds."""
-    return progress.path.with_name(f"{name}.lock")
 
 
 def run(document: Mapping[str, Any]) -> None:

@@ -1,13 +1,13 @@
-"""How fast rows are copied, and what users feel: `python -m tests.system.measure_backfill [ROWS]`, figures as JSON.
+"""How fast rows are copied, and what users feel: `python -m tests.system.measure_backfill [ROWS [paced]]`.
 
-On a running stack, a line of JSON for each:
+On a running stack, a line of JSON with figures for each:
 
 - the table of 1.0.0 copied as 4.0.0 has it, unpaced, at a hundredth and a tenth of the rows and at all of them: rows a
   second, and the copy's memory
 - cqlsh's COPY TO and COPY FROM of the same rows, from the deployer's machine
 - 4.0.0's table taken over as 5.0.0's by its files
 - the first copy again, paced, while users send 100 requests a second: their times with the copy standing still and
-  going on, in turn
+  going on, in turn; with `paced` this alone
 
 Works on tables of its own, which nobody else writes, and drops them. cqlsh is installed where it leaves nothing.
 """
@@ -56,20 +56,29 @@ RATE, TURNS, TURN_SECONDS, SETTLE_SECONDS = 100, 3, 90.0, 5.0
 JOB_SECONDS = 3600.0
 
 
-def main(rows: int) -> None:
-    """Measure all of it."""
+def main(rows: int, only: str) -> None:
+    """Measure all of it, or `only` the paced copy."""
     inventory = load(STACK, refresh=True)
     stack = as_stack(inventory)
     with tempfile.TemporaryDirectory() as name, own_tables(stack) as session:
         peer = Cqlsh(stack, Path(name))
-        for part, number in ((rows // 100, 9001), (rows // 10, 9002), (rows, 9003)):
-            session.execute(f"TRUNCATE {KEYSPACE}.{SOURCE}", timeout=120)
-            write_csv(Path(name) / "rows.csv", part)
-            tell("cqlsh COPY FROM", rows=part, **peer.copy(SOURCE, "FROM", part))
-            tell("unpaced", **unpaced(tables(stack, "1.0.0", {"item": SOURCE}, "4.0.0", number)))
-        tell("cqlsh COPY TO", rows=rows, **peer.copy(SOURCE, "TO", rows))
-        tell("taken over by files", **taken_over(stack, rows))
+        if only == "paced":
+            write_csv(Path(name) / "rows.csv", rows)
+            peer.copy(SOURCE, "FROM", rows)
+        else:
+            unpaced_and_peers(stack, session, peer, Path(name), rows)
         tell("paced", **paced(inventory, stack))
+
+
+def unpaced_and_peers(stack: Stack, session: Session, peer: Cqlsh, folder: Path, rows: int) -> None:
+    """Measure the copy as fast as it goes at three sizes, cqlsh beside it, and the same rows taken over by files."""
+    for part, number in ((rows // 100, 9001), (rows // 10, 9002), (rows, 9003)):
+        session.execute(f"TRUNCATE {KEYSPACE}.{SOURCE}", timeout=120)
+        write_csv(folder / "rows.csv", part)
+        tell("cqlsh COPY FROM", rows=part, **peer.copy(SOURCE, "FROM", part))
+        tell("unpaced", **unpaced(tables(stack, "1.0.0", {"item": SOURCE}, "4.0.0", number)))
+    tell("cqlsh COPY TO", rows=rows, **peer.copy(SOURCE, "TO", rows))
+    tell("taken over by files", **taken_over(stack, rows))
 
 
 def tell(what: str, **figures: Any) -> None:
@@ -249,4 +258,5 @@ class Cqlsh:
 
 
 if __name__ == "__main__":
-    main(int((sys.argv[1:] or ["1000000"])[0]))
+    size, part = (sys.argv[1:] + ["1000000", "all"][len(sys.argv) - 1 :])[:2]
+    main(int(size), part)

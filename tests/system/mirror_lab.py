@@ -29,7 +29,8 @@ from scripts.database.request import read_ring
 from scripts.database.roles import administered, ensure_app_role
 from scripts.mirror.install import probe
 from scripts.tables import mirroring, structure
-from scripts.tables.cells import LAST_TOKEN, LEAST_TOKEN, Reader, Row, TokenRange, open_table
+from scripts.tables.cells import Reader, Row, open_table
+from scripts.tables.tokens import LAST_TOKEN, LEAST_TOKEN, TokenRange
 from scripts.tables.wire import raw_session
 from tests.system.checker_ring import DATACENTER, Node, Ring
 

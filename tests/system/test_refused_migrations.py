@@ -104,7 +104,7 @@ def changed(*pairs: tuple[str, str]) -> str:
         ),
         (
             changed(('category = "text"\ncreated_at', 'category = "text"\nhits = "counter"\ncreated_at')),
-            "hits is a counter",
+            "hits the type 'counter': tables with counters can be neither copied nor mirrored",
         ),
         (
             changed((RENAME, 'rename = { details = "summary" }\n')),

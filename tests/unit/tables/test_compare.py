@@ -3,11 +3,12 @@
 import pytest
 from cassandra import Unavailable
 
-from scripts.tables.cells import Cell, Row, TokenRange
+from scripts.tables.cells import Cell, Row
 from scripts.tables.compare import PAUSES, Again, Comparer
 from scripts.tables.difference import Mapping, Twin
 from scripts.tables.request import read_change
 from scripts.tables.sentences import sentence
+from scripts.tables.tokens import TokenRange
 
 RING = TokenRange(-100, 100)
 CHANGE = read_change({

@@ -10,9 +10,10 @@ import time
 import pytest
 
 from scripts.tables.errors import MisuseError
+from scripts.tables.held import held, is_held
 from scripts.tables.job import KILLED, job, left_seconds, unit_command
-from scripts.tables.progress import Progress
-from scripts.tables.work import is_held
+from scripts.tables.progress import Progress, Step
+from scripts.tables.tokens import TokenRange
 from tests.unit.tables.changes import DOCUMENT
 
 RING = {"contact_points": ["127.0.0.1"], "datacenter": "dc1", "admin_password": "secret", "port": 1}
@@ -64,6 +65,16 @@ def test_work_that_cannot_reach_the_ring_waits_and_says_why():
         time.sleep(0.05)
     assert reason.startswith("paused: no node of the ring answers")
     assert ask("state")["state"] == "running"
+
+
+def test_rows_of_parts_that_are_not_finished_are_seen_while_the_work_runs_and_not_counted_afterwards():
+    progress = Progress()
+    progress.begin(NAME, "backfill", os.getpid())
+    progress.plan(NAME, "item", [TokenRange(0, 10), TokenRange(10, 20)])
+    progress.note(NAME, Step([0, 1], {0: 500}, 100.0, 100.0, "", open_rows=70))
+    with held(progress, NAME):
+        assert (ask("state")["rows"], ask("state")["figures"]) == (570, {})
+    assert (ask("state")["rows"], ask("state")["figures"]) == (500, {})
 
 
 def test_killed_work_says_so_and_goes_on_when_it_is_started_again():

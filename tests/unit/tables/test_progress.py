@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.tables.cells import TokenRange
 from scripts.tables.progress import Progress, Step, Users, default_path
+from scripts.tables.tokens import TokenRange
 
 RANGES = [TokenRange(0, 10), TokenRange(10, 30), TokenRange(30, 40)]
 

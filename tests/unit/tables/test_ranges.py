@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from scripts.tables.cells import LAST_TOKEN, LEAST_TOKEN
 from scripts.tables.ranges import LEAST_RANGES, MOST_RANGES, RANGE_BYTES, cut, share, wanted
+from scripts.tables.tokens import LAST_TOKEN, LEAST_TOKEN
 
 CHANCE = random.Random(7)  # noqa: S311  # any tokens do
 TOKENS = [CHANCE.randrange(LEAST_TOKEN + 1, LAST_TOKEN) for _ in range(48)]

@@ -12,7 +12,7 @@ import pytest
 from cassandra.query import PreparedStatement
 
 from scripts.tables import estimate
-from scripts.tables.cells import MAP, SET, SIMPLE, UDT, Cell, Column, Row, Table, TokenRange
+from scripts.tables.cells import MAP, SET, SIMPLE, UDT, Cell, Column, Row, Table
 from scripts.tables.difference import Mapping, Twin, compare_rows
 from scripts.tables.errors import TablesError
 from scripts.tables.mapping import Plan, Slot, same
@@ -21,6 +21,7 @@ from scripts.tables.request import read_change
 from scripts.tables.scan import TableScan, now_if_bare
 from scripts.tables.strays import Deletions, stray_cells
 from scripts.tables.tally import Tally
+from scripts.tables.tokens import TokenRange
 from tests.unit.tables.changes import DOCUMENT, row
 
 TARGET = Table("evenkeel", "item_r7", ("p",), ("c",), (
