@@ -14,12 +14,12 @@ from scripts.journal.words import span
 from scripts.release.control_tables import ControlTables
 from scripts.release.errors import StageFailedError
 from scripts.release.load_balancers import LoadBalancers
-from scripts.release.users import slowest_of
+from scripts.release.users import Slowest, slowest
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
 LOOK_SECONDS = 1.0
-PACE_SECONDS = 2.0
+ROUND_SECONDS = 4.0
 TELL_SECONDS = 5.0
 WINDOW_SECONDS = 10.0
 MOST_STARTS = 5
@@ -29,25 +29,39 @@ Answer = dict[str, Any]
 
 
 class Users:
-    """Tells a copy every two seconds how users fare against the time before it."""
+    """Tells a copy how users fare against the time before it.
+
+    Load balancers are asked one after another, each every four seconds: all of them at once, on one machine with the
+    rest, is what users would feel more than the copy.
+    """
 
     def __init__(self, balancers: LoadBalancers, tables: ControlTables, before_ms: float | None) -> None:
         self.balancers, self.tables, self.before_ms = balancers, tables, before_ms
         self.worst_ms: float | None = None
         self._next = 0.0
+        self._turn = 0
+        self._logged: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
     def tell(self) -> None:
         """Look and tell, when it is time again. Without users, or a time before, there is nothing to give way to."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + PACE_SECONDS
-        now = slowest_of(self.balancers, WINDOW_SECONDS)
+        now = self._look()
         if now is not None:
             self.before_ms = now.p99_ms if self.before_ms is None else self.before_ms
             self.worst_ms = max(now.p99_ms, self.worst_ms or 0.0)
         before = self.before_ms or 0.0
         with suppress(StageFailedError):  # a copy that hears nothing goes slowly by itself
             self.tables.pace({"p99_ms": before if now is None else now.at_least_ms, "p99_before_ms": before})
+
+    def _look(self) -> Slowest | None:
+        """Ask the next load balancer; return what it and the others lately said."""
+        names, began = self.balancers.reachable, time.monotonic()
+        self._next = began + ROUND_SECONDS / max(len(names), 1)
+        for name, servers in self.balancers.samples(WINDOW_SECONDS, names[self._turn : self._turn + 1]).items():
+            self._logged[name] = (began, servers)
+        self._turn = (self._turn + 1) % max(len(names), 1)
+        return slowest(servers for asked, servers in self._logged.values() if began - asked < WINDOW_SECONDS)
 
 
 def follow(

@@ -143,10 +143,13 @@ class LoadBalancers(Fleet):
         """Have each load balancer go back to what it routed before the shift began."""
         return self._send(["evenkeel-traffic", "revert"], {})
 
-    def samples(self, seconds: float) -> dict[str, dict[str, Any]]:
-        """Return each load balancer's own account of the last seconds: {lb: {server: {requests, errors, times_ms}}}."""
+    def samples(self, seconds: float, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Return load balancers' own accounts of the last seconds: {lb: {server: {requests, errors, times_ms}}}.
+
+        Of those named, else of all, at the same time. Reading a log takes a processor for 40 ms, which users feel.
+        """
         command = ["evenkeel-traffic", "samples", f"{seconds:.0f}"]
-        answers = self.each(lambda _, session: ask(session, command)["servers"])
+        answers = self.each(lambda _, session: ask(session, command)["servers"], names)
         return {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
 
     def wait_until_up(self, names: Collection[str], seconds: float) -> dict[str, list[str]]:

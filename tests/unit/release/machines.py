@@ -67,7 +67,8 @@ QUICK = {
     "scripts.release.stages.freeze.DRAIN_SECONDS": 0.3,
     "scripts.release.stages.freeze.LOOK_SECONDS": 0.02,
     "scripts.release.jobs.LOOK_SECONDS": 0.01,
-    "scripts.release.jobs.PACE_SECONDS": 0.0,
+    "scripts.release.stages.backfill.MIRRORED_SECONDS": 0.01,
+    "scripts.release.jobs.ROUND_SECONDS": 0.0,
     "scripts.release.load_balancers.RESTART_SECONDS": 1.0,
     "scripts.release.remote_journal.LEASE_SECONDS": 20.0,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -11,6 +11,7 @@ from scripts.release.control_tables import command_of
 from scripts.release.data import configs, old_side, pair_between, share_tables
 from scripts.release.documents import Version
 from scripts.release.identify import Wanted, compose, plain
+from scripts.release.jobs import Users
 from scripts.release.users import slowest
 
 TABLE: dict[str, Any] = {
@@ -82,6 +83,37 @@ def test_a_few_slow_requests_more_are_chance_and_many_are_not() -> None:
     assert sum(each is not None and each.at_least_ms > before.p99_ms * 1.08 for each in windows) <= 0.05 * 400
     assert sum(each is not None and each.p99_ms > before.p99_ms * 1.08 for each in windows) >= 0.2 * 400
     assert sum(each is not None and each.at_least_ms > before.p99_ms * 1.08 for each in slower) >= 0.6 * 400
+
+
+def test_load_balancers_are_asked_for_users_times_one_after_another_and_counted_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Balancers:
+        reachable = ("lb-a", "lb-b")
+        asked: ClassVar[list[list[str]]] = []
+        times: ClassVar[dict[str, float]] = {"lb-a": 10.0, "lb-b": 10.0}
+
+        def samples(self, _: float, names: list[str]) -> dict[str, Any]:
+            self.asked.append(list(names))
+            return {name: {"a-blue": {"times_ms": [self.times[name]] * 100}} for name in names}
+
+    class Tables:
+        told: ClassVar[list[dict[str, float]]] = []
+
+        def pace(self, users: dict[str, float]) -> None:
+            self.told.append(users)
+
+    monkeypatch.setattr("scripts.release.jobs.ROUND_SECONDS", 0.0)
+    balancers, tables = Balancers(), Tables()
+    users = Users(cast("Any", balancers), cast("Any", tables), 10.0)
+    users.tell()
+    users.tell()
+    balancers.times["lb-a"] = 90.0
+    users.tell()
+    users.tell()
+    assert balancers.asked == [["lb-a"], ["lb-b"], ["lb-a"], ["lb-b"]]
+    assert [told["p99_ms"] for told in tables.told] == [10.0, 10.0, 90.0, 90.0]
+    assert users.worst_ms == 90.0
 
 
 @pytest.mark.parametrize(("changes", "begins"), [(True, "exec flock --wait "), (False, "exec env ")])
