@@ -19,7 +19,7 @@ from scripts.release.work import Work
 from scripts.ssh import SshError
 
 LOOK_SECONDS = 1.0
-ROUND_SECONDS = 4.0
+ROUND_SECONDS, PACE_SECONDS = 6.0, 3.0
 TELL_SECONDS = 5.0
 WINDOW_SECONDS = 10.0
 MOST_STARTS = 5
@@ -31,14 +31,14 @@ Answer = dict[str, Any]
 class Users:
     """Tells a copy how users fare against the time before it.
 
-    Load balancers are asked one after another, each every four seconds: all of them at once, on one machine with the
+    Load balancers are asked one after another, each every six seconds: all of them at once, on one machine with the
     rest, is what users would feel more than the copy.
     """
 
     def __init__(self, balancers: LoadBalancers, tables: ControlTables, before_ms: float | None) -> None:
         self.balancers, self.tables, self.before_ms = balancers, tables, before_ms
         self.worst_ms: float | None = None
-        self._next = 0.0
+        self._next = self._told = 0.0
         self._turn = 0
         self._logged: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
@@ -50,6 +50,9 @@ class Users:
         if now is not None:
             self.before_ms = now.p99_ms if self.before_ms is None else self.before_ms
             self.worst_ms = max(now.p99_ms, self.worst_ms or 0.0)
+        if time.monotonic() < self._told + PACE_SECONDS:
+            return
+        self._told = time.monotonic()
         before = self.before_ms or 0.0
         with suppress(StageFailedError):  # a copy that hears nothing goes slowly by itself
             self.tables.pace({"p99_ms": before if now is None else now.at_least_ms, "p99_before_ms": before})

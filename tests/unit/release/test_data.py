@@ -103,7 +103,8 @@ def test_load_balancers_are_asked_for_users_times_one_after_another_and_counted_
         def pace(self, users: dict[str, float]) -> None:
             self.told.append(users)
 
-    monkeypatch.setattr("scripts.release.jobs.ROUND_SECONDS", 0.0)
+    for name in ("ROUND_SECONDS", "PACE_SECONDS"):
+        monkeypatch.setattr(f"scripts.release.jobs.{name}", 0.0)
     balancers, tables = Balancers(), Tables()
     users = Users(cast("Any", balancers), cast("Any", tables), 10.0)
     users.tell()
