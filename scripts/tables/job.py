@@ -60,16 +60,20 @@ def start(name: str, document: Mapping[str, Any], progress: Progress) -> None:
     if known and known["state"] == "done":
         return
     before = known["started"] if known else 0
-    launch(name, document)
+    launched = launch(name, document)
     give_up = time.monotonic() + START_SECONDS
     while (known := progress.read(name)) is None or known["started"] == before:
         if time.monotonic() > give_up:
             raise TablesError(f"{name} did not start in {START_SECONDS:.0f} s; see `journalctl -u {name}`")
         time.sleep(POLL_SECONDS)
+        launched = launched or launch(name, document)
 
 
-def launch(name: str, document: Mapping[str, Any]) -> None:
-    """Start the process: a transient unit where there is systemd, else one that leaves this session."""
+def launch(name: str, document: Mapping[str, Any]) -> bool:
+    """Start the process: a transient unit where there is systemd, else one that leaves this session.
+
+    False: the unit is there already, started by another, or about to end, and then it is to be launched once more.
+    """
     content = json.dumps(document)
     if not SYSTEMD.is_dir() or os.environ.get("EVENKEEL_JOBS") == "detached":
         process = subprocess.Popen(
@@ -78,7 +82,7 @@ def launch(name: str, document: Mapping[str, Any]) -> None:
         )  # fmt: skip
         with process.stdin as stdin:  # type: ignore[union-attr]
             stdin.write(content.encode())
-        return
+        return True
     folder = Path(RUNTIME)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = folder / f"{name}-{os.getpid()}.json"  # of this start alone: another may be under way
@@ -89,6 +93,7 @@ def launch(name: str, document: Mapping[str, Any]) -> None:
         place.unlink(missing_ok=True)
         if subprocess.run(["systemctl", "is-active", "--quiet", name], check=False).returncode != 0:
             raise TablesError(f"systemd does not start {name}: {started.stderr.strip()}")
+    return started.returncode == 0
 
 
 def unit_command(name: str, place: Path) -> list[str]:

@@ -27,6 +27,7 @@ from scripts.database.schema import ensure_keyspace
 from scripts.tables.errors import MisuseError, Refused
 from scripts.tables.request import read_data, read_ring
 
+AGREE_SECONDS, AGREE_PAUSE = 30.0, 0.5
 TRIGGER, CLASS = "evenkeel_mirror", "evenkeel.Mirror"
 PROBE, TWIN = "probe", "probe_twin"
 PROBE_COLUMNS = "(id text PRIMARY KEY, at bigint)"
@@ -69,7 +70,9 @@ def require_whole(session: Session, ring: Ring) -> None:
     down = sorted(known - addresses_up(session))
     if down:
         raise Refused(f"the database {counted(down)} down; triggers change only while every node is up", {"down": down})
-    versions = schema_versions(session)
+    give_up = time.monotonic() + AGREE_SECONDS  # nodes tell each other of a change within seconds
+    while len(versions := schema_versions(session)) > 1 and time.monotonic() < give_up:
+        time.sleep(AGREE_PAUSE)
     if len(versions) > 1:
         raise Refused(f"the database's nodes have {len(versions)} versions of the schema; try again in a minute")
 

@@ -16,6 +16,7 @@ from cassandra import (
     ReadFailure,
     ReadTimeout,
     RequestExecutionException,
+    Unauthorized,
     Unavailable,
     WriteFailure,
     WriteTimeout,
@@ -82,7 +83,9 @@ def passes(error: BaseException, tries: int) -> bool:
     causes = list(error.errors.values()) if isinstance(error, NoHostAvailable) else []
     if isinstance(error, WriteFailure | ReadFailure) or any(isinstance(cause, ServerError) for cause in causes):
         return tries < FAILURES
-    return isinstance(error, PASSING)
+    # A node that cannot read who may do what, for it is cut off from the others, says so as if one might not.
+    is_cut_off = isinstance(error, Unauthorized) and "Unable to perform authorization" in str(error)
+    return is_cut_off or isinstance(error, PASSING)
 
 
 def words(error: BaseException) -> str:

@@ -132,3 +132,18 @@ def test_the_time_left_follows_from_the_part_of_the_ring_that_is_done():
     known = {"width": 100.0, "width_done": 25.0, "rows": 500, "rate": 50.0}
     assert left_seconds(known) == 30
     assert left_seconds({**known, "width_done": 0.0}) is None
+
+
+def test_work_whose_last_unit_is_about_to_end_is_launched_again(monkeypatch):
+    launches = []
+
+    def launch(name, document):
+        launches.append(name)
+        if len(launches) < 3:
+            return False
+        Progress().begin(name, "backfill", os.getpid())
+        return True
+
+    monkeypatch.setattr("scripts.tables.job.launch", launch)
+    assert ask("start")["started"] == 1
+    assert len(launches) == 3

@@ -3,7 +3,15 @@
 import threading
 
 import pytest
-from cassandra import ConsistencyLevel, InvalidRequest, OperationTimedOut, Unavailable, WriteFailure, WriteTimeout
+from cassandra import (
+    ConsistencyLevel,
+    InvalidRequest,
+    OperationTimedOut,
+    Unauthorized,
+    Unavailable,
+    WriteFailure,
+    WriteTimeout,
+)
 from cassandra.cluster import NoHostAvailable
 from cassandra.protocol import OverloadedErrorMessage, ServerError
 
@@ -20,8 +28,9 @@ PASSING = [
     WriteTimeout("", write_type=0),
     OperationTimedOut(),
     NoHostAvailable("", {"10.0.0.1": OverloadedErrorMessage(0, "busy", None)}),
+    Unauthorized("Unable to perform authorization of permissions: Cannot achieve consistency level LOCAL_QUORUM"),
 ]
-LASTING = [InvalidRequest("no such column"), ValueError("ours")]
+LASTING = [InvalidRequest("no such column"), Unauthorized("User app has no SELECT permission"), ValueError("ours")]
 
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
