@@ -46,14 +46,15 @@ def with_the_mirror(work: Work, tables: ControlTables) -> float | None:
 
     The mirror makes writes slower by itself; held to the time before it, a copy would go at its slowest throughout.
     """
-    known: float | None = work.told.figure("users_p99_ms")
-    if tables.job("state", "backfill")["state"] != "absent":
-        return known  # the copy was begun before: now is no time to look
+    p99_ms: float | None = work.told.figure("users_p99_ms")
+    if waits(work.told.data) or tables.job("state", "backfill")["state"] != "absent":
+        return p99_ms  # there is no mirror, or the copy was begun before and now is no time to look
     work.say(f"looking for {MIRRORED_SECONDS:.0f} s how users fare with the mirror, before the copy")
     work.pause(MIRRORED_SECONDS)
-    found = slowest_of(work.load_balancers, MIRRORED_SECONDS)
-    work.figures["users_p99_ms"] = found.p99_ms if found else known
-    return found.p99_ms if found else known
+    if found := slowest_of(work.load_balancers, MIRRORED_SECONDS):
+        p99_ms = found.p99_ms
+    work.figures["users_p99_ms"] = p99_ms
+    return p99_ms
 
 
 def take_over(work: Work, data: Mapping[str, Any]) -> str:
