@@ -121,10 +121,15 @@ def wait_for_nodes(session: Session, ring: Ring) -> None:
         down = sorted(set(ring.contact_points) - addresses_up(session))
         if down:
             return f"no answer from {', '.join(down)}"
-        versions = schema_versions(session)
-        return f"{len(versions)} versions of the schema" if len(versions) > 1 else True
+        return agree(session)
 
     patiently("every node of the ring", ring.deadline_seconds, lacking)
+
+
+def agree(session: Session) -> str | bool:
+    """Return True when all nodes have one schema, else a text with how many they have: an attempt for `patiently`."""
+    versions = schema_versions(session)
+    return f"{len(versions)} versions of the schema" if len(versions) > 1 else True
 
 
 def schema_versions(session: Session) -> set[str]:

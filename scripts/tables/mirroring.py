@@ -21,13 +21,24 @@ from cassandra import DriverException, InvalidRequest
 from cassandra.cluster import NoHostAvailable, Session
 
 from components.data import Data
-from scripts.database.connection import ADMIN, Login, addresses_up, change, connected, rows_of, say, schema_versions
+from scripts.database.connection import (
+    ADMIN,
+    Login,
+    addresses_up,
+    agree,
+    change,
+    connected,
+    patiently,
+    rows_of,
+    say,
+)
+from scripts.database.errors import RingError
 from scripts.database.request import Ring
 from scripts.database.schema import ensure_keyspace
 from scripts.tables.errors import MisuseError, Refused
 from scripts.tables.request import read_data, read_ring
 
-AGREE_SECONDS, AGREE_PAUSE = 30.0, 0.5
+AGREE_SECONDS = 30.0  # nodes tell each other of a change within seconds
 TRIGGER, CLASS = "evenkeel_mirror", "evenkeel.Mirror"
 PROBE, TWIN = "probe", "probe_twin"
 PROBE_COLUMNS = "(id text PRIMARY KEY, at bigint)"
@@ -70,11 +81,10 @@ def require_whole(session: Session, ring: Ring) -> None:
     down = sorted(known - addresses_up(session))
     if down:
         raise Refused(f"the database {counted(down)} down; triggers change only while every node is up", {"down": down})
-    give_up = time.monotonic() + AGREE_SECONDS  # nodes tell each other of a change within seconds
-    while len(versions := schema_versions(session)) > 1 and time.monotonic() < give_up:
-        time.sleep(AGREE_PAUSE)
-    if len(versions) > 1:
-        raise Refused(f"the database's nodes have {len(versions)} versions of the schema; try again in a minute")
+    try:
+        patiently("one schema on every node", AGREE_SECONDS, lambda: agree(session))
+    except RingError as error:
+        raise Refused(f"{error}; try again in a minute") from error
 
 
 def counted(addresses: list[str]) -> str:
