@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.containers.errors import ContainerError
 from scripts.containers.podman import inspect, reason, run_podman
+from scripts.containers.weight import weigh
 
 ATTEMPTS = 4
 PAUSE_SECONDS = 1.0
@@ -30,6 +31,7 @@ def start_container(container: str, name: str) -> None:
         clear_runtime(container)
         result = run_podman("start", container)
         if result.returncode == 0:
+            weigh()
             return
         if attempt < ATTEMPTS - 1:
             time.sleep(PAUSE_SECONDS)

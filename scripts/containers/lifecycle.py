@@ -18,6 +18,7 @@ from scripts.containers.podman import (
     podman,
     run_podman,
 )
+from scripts.containers.weight import remove_group, weigh
 
 HOST_NAMES = r"(lb|app|db)-[a-z0-9]+|ns-[0-9]+|control|runner"
 
@@ -46,6 +47,7 @@ def start_machines(stack: str, hosts: list[str]) -> list[str]:
     chosen = [machine for machine in _choose(stack, hosts) if machine.state != "running"]
     for machine in chosen:
         start_container(machine.container, machine.name)
+    weigh()  # those that came back by themselves after a reboot
     return [machine.name for machine in chosen]
 
 
@@ -68,7 +70,8 @@ def purge(stack: str) -> list[str]:
     volumes = list_volumes(stack)
     if volumes:
         podman("volume", "rm", "--force", *volumes, what="Removing volumes")
-    forget_addresses()
+    if forget_addresses():
+        remove_group()
     return containers + networks + volumes
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scripts.containers.errors import ContainerError
 from scripts.containers.podman import reason, run_podman
+from scripts.containers.weight import group_for
 
 CACHE = Path(__file__).resolve().parents[2] / ".evenkeel" / "cache"
 CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW"
@@ -27,10 +28,14 @@ NPROC_STEPS = (65_536, 32_768, 4096)
 
 @dataclass(frozen=True)
 class Runtime:
-    """How to start containers here. `runtime` is empty for podman's default; `ulimits` for none of our own."""
+    """How to start containers here.
+
+    `runtime` is empty for podman's default, `ulimits` for none of our own, `group` where hosts get no cgroup of theirs.
+    """
 
     runtime: str
     ulimits: tuple[str, ...]
+    group: str = ""
 
     def global_arguments(self) -> list[str]:
         """What goes between `podman` and its verb."""
@@ -39,12 +44,14 @@ class Runtime:
     def create_arguments(self) -> list[str]:
         """What goes behind `create` or `run`."""
         limits = [argument for limit in self.ulimits for argument in ("--ulimit", limit)]
-        return ["--systemd=always", "--cap-add", CAPABILITIES, *limits, *confinement()]
+        group = ["--cgroup-parent", self.group] if self.group else []
+        return ["--systemd=always", "--cap-add", CAPABILITIES, *group, *limits, *confinement()]
 
     def quirks(self) -> list[str]:
         """What is not ordinary here, in words."""
         words = [f"runtime {self.runtime}"] if self.runtime else []
-        return words + [f"ulimit {limit}" for limit in self.ulimits]
+        words += [f"ulimit {limit}" for limit in self.ulimits]
+        return words if self.group else [*words, "no weight of their own"]
 
 
 def find_runtime(image: str, cache: Path = CACHE) -> Runtime:
@@ -52,9 +59,11 @@ def find_runtime(image: str, cache: Path = CACHE) -> Runtime:
     remembered = cache / f"runtime-{_boot_id()}.json"
     if remembered.exists():
         found = json.loads(remembered.read_text())
-        return Runtime(found["runtime"], tuple(found["ulimits"]))
+        if "group" in found:  # not by an Evenkeel that knew of none
+            return Runtime(found["runtime"], tuple(found["ulimits"]), found["group"])
     complaints: list[str] = []
-    for candidate in candidates(_hard(resource.RLIMIT_NOFILE), _hard(resource.RLIMIT_NPROC)):
+    group = group_for(run_podman("info", "--format", "{{.Host.CgroupManager}}").stdout.decode().strip())
+    for candidate in candidates(_hard(resource.RLIMIT_NOFILE), _hard(resource.RLIMIT_NPROC), group):
         complaint = _try(candidate, image)
         if complaint is None:
             _remember(candidate, remembered)
@@ -63,15 +72,16 @@ def find_runtime(image: str, cache: Path = CACHE) -> Runtime:
     raise ContainerError(f"podman cannot start a systemd container on this machine: {complaints[-1]}.")
 
 
-def candidates(hard_nofile: int, hard_nproc: int) -> Iterator[Runtime]:
-    """Ways to try, the ordinary first. The arguments are this process's hard limits."""
-    for runtime in RUNTIMES:
-        if runtime and shutil.which(runtime) is None:
-            continue
-        yield Runtime(runtime, ())
-        for nofile, nproc in zip(NOFILE_STEPS, NPROC_STEPS, strict=True):
-            files, processes = min(nofile, hard_nofile), min(nproc, hard_nproc)
-            yield Runtime(runtime, (f"nofile={files}:{files}", f"nproc={processes}:{processes}"))
+def candidates(hard_nofile: int, hard_nproc: int, group: str = "") -> Iterator[Runtime]:
+    """Ways to try, the ordinary first. The arguments are this process's hard limits, and the hosts' cgroup."""
+    for parent in (group, "") if group else ("",):
+        for runtime in RUNTIMES:
+            if runtime and shutil.which(runtime) is None:
+                continue
+            yield Runtime(runtime, (), parent)
+            for nofile, nproc in zip(NOFILE_STEPS, NPROC_STEPS, strict=True):
+                files, processes = min(nofile, hard_nofile), min(nproc, hard_nproc)
+                yield Runtime(runtime, (f"nofile={files}:{files}", f"nproc={processes}:{processes}"), parent)
 
 
 def confinement(sysfs: Path = Path("/sys")) -> list[str]:
