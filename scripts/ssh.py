@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import shlex
 import socket
 import threading
@@ -37,6 +38,9 @@ CONNECT_SECONDS = 5.0
 BUSY_FACTOR = 4
 COMMAND_SECONDS = 60.0
 OUTPUT_LIMIT = 32 * 1024 * 1024  # bytes of one stream kept; more is a mistake of the caller's
+
+# What goes wrong with a connection is raised, in a sentence; paramiko's threads would print a traceback beside it.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """scripts/ssh.py against an SSH server on loopback."""
 
 import dataclasses
+import logging
 import socket
+import threading
 import time
 
 import pytest
@@ -74,6 +76,23 @@ def test_a_machine_that_accepts_but_says_nothing_is_given_up(login):
         with pytest.raises(ssh.UnreachableError):
             ssh.run(dataclasses.replace(login, port=silent.getsockname()[1]), ["true"], connect_timeout=0.5)
     assert time.monotonic() - begin < 3
+
+
+def test_a_machine_that_hangs_up_is_one_sentence_and_nothing_beside_it(login, capsys, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest's own would hide what a user sees
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up():
+            connection, _ = server.accept()
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        broken = dataclasses.replace(login, port=server.getsockname()[1])
+        with pytest.raises(ssh.UnreachableError, match="no SSH at"):
+            ssh.run(broken, "true")
+        thread.join()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_connection_cut_in_the_middle_is_unreachable_not_success(login, sshd):
