@@ -9,6 +9,7 @@ Errors, all below `SshError`, which names the host, what went wrong and, as `hin
 - `LoginError`        the host does not take the deploy key
 - `DeadlineError`     the command ran longer than its `timeout`; the host has been told to end it too
 - `CommandError`      it ended with another status than 0; carries its `Result` (only when `check` is on)
+- `OutputError`       it printed more than is kept here: what was read is a part, and a part is never returned
 
 A command is a list of arguments, quoted here, or one string that the remote shell reads as it is.
 """
@@ -37,7 +38,8 @@ Command = str | Sequence[str]
 CONNECT_SECONDS = 5.0
 BUSY_FACTOR = 4
 COMMAND_SECONDS = 60.0
-OUTPUT_LIMIT = 32 * 1024 * 1024  # bytes of one stream kept; more is a mistake of the caller's
+OUTPUT_LIMIT = 32 * 1024 * 1024  # bytes of one stream kept
+PART = 16 * 1024 * 1024  # bytes of a file read at once; base64 makes four of three
 
 # What goes wrong with a connection is raised, in a sentence; paramiko's threads would print a traceback beside it.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -95,6 +97,10 @@ class DeadlineError(SshError):
     """A command did not end in time."""
 
 
+class OutputError(SshError):
+    """A command printed more than is kept."""
+
+
 class CommandError(SshError):
     """A command ended with a status other than 0."""
 
@@ -147,8 +153,18 @@ class Session:
         self.run(f"umask 077; cat > {new} && chmod {mode:o} {new} && mv -f {new} {place}", content, timeout=timeout)
 
     def get(self, path: str, timeout: float = COMMAND_SECONDS) -> str:
-        """The text of a file."""
-        return self.run(["cat", "--", path], timeout=timeout).stdout
+        """The text of a file of any size."""
+        return self.get_bytes(path, timeout).decode("utf-8", "replace")
+
+    def get_bytes(self, path: str, timeout: float = COMMAND_SECONDS) -> bytes:
+        """The bytes of a file of any size, read part by part, each within `timeout`."""
+        content, place = bytearray(), shlex.quote(path)
+        while True:
+            line = f"{{ tail -c +{len(content) + 1} | head -c {PART} | base64 -w 0; }} < {place}"
+            part = base64.b64decode(self.run(line, timeout=timeout).stdout)
+            content += part
+            if len(part) < PART:
+                return bytes(content)
 
     def _exchange(self, text: str, stdin: bytes, timeout: float) -> Result:
         """Start the command, feed it, and read both of its streams until it ends or the time is over."""
@@ -177,6 +193,8 @@ class Session:
                 raise DeadlineError(self.login.name, f"no end after {timeout:g} s: «{shorten(text)}»")
             if status == -1:
                 raise EOFError
+            if max(len(stdout), len(stderr)) > OUTPUT_LIMIT:
+                raise OutputError(self.login.name, f"«{shorten(text)}» printed more than {OUTPUT_LIMIT >> 20} MiB")
             return Result(decode(stdout), decode(stderr), status)
         finally:
             channel.close()
@@ -320,10 +338,10 @@ def feed(channel: paramiko.Channel, stdin: bytes) -> None:
 
 
 def drain(receive: Callable[[int], bytes], into: bytearray) -> None:
-    """Read one stream to its end."""
+    """Read one stream to its end; beyond the limit it only shows that there was more."""
     try:
         while data := receive(65536):
-            if len(into) < OUTPUT_LIMIT:
+            if len(into) <= OUTPUT_LIMIT:
                 into += data
     except OSError:
         return

@@ -18,7 +18,7 @@ import secrets
 import shlex
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,17 @@ class Where:
         """As scripts.checker.state takes it."""
         names = {name: dict(self.renamed).get(name, name) for name in COLUMNS}
         return {"table": self.table, "columns": names, "marker": "created_at"}
+
+
+def require_whole(history: Path, summary: Mapping[str, Any]) -> None:
+    """Raise WriteTestError unless the history has every operation that the clients say they did.
+
+    One that is missing would make lost what was only not read.
+    """
+    with history.open(encoding="utf-8") as lines:
+        found = sum(1 for line in lines if line.startswith('{"type":"complete"'))
+    if found != summary["operations"]:
+        raise WriteTestError(f"the history has {found} of the {summary['operations']} operations that clients did")
 
 
 class WriteTest:
@@ -172,25 +183,26 @@ class WriteTest:
         if not ended_before:
             self._on_runner('kill -INT "$(cat pid)"', check=False)
         self.summary = json.loads(running.result(120).stdout)
-        history = self._on_runner("cat history.jsonl", timeout=READ_SECONDS).stdout
-        (self.folder / "history.jsonl").write_text(history, "utf-8")
+        require_whole(self._keep("history", "runner", "history.jsonl"), self.summary)
         return ended_before
 
     def _read_table(self, where: Where) -> Path:
-        rows = self._on_control("state", {"table": where.document()}, READ_SECONDS)
-        return self._keep(where.table, rows)
+        self._on_control("state", {"table": where.document()}, READ_SECONDS, " > state.jsonl")
+        return self._keep(where.table, "control", "state.jsonl")
 
     def _read_service(self) -> Path:
         plan = {"service": self.inventory.service, "out": "state.jsonl"}
         self._on_runner("python3 client.py read", json.dumps(plan), READ_SECONDS)
-        return self._keep("service", self._on_runner("cat state.jsonl", timeout=READ_SECONDS).stdout)
+        return self._keep("service", "runner", "state.jsonl")
 
-    def _keep(self, name: str, rows: str) -> Path:
+    def _keep(self, name: str, host: str, file: str) -> Path:
+        """Fetch a file from our folder on a host."""
         path = self.folder / f"{name}.jsonl"
-        path.write_text(rows, "utf-8")
+        with self._session(host) as session:
+            path.write_bytes(session.get_bytes(f"{self._place}/{file}", READ_SECONDS))
         return path
 
-    def _on_control(self, verb: str, inputs: dict[str, Any], seconds: float) -> str:
+    def _on_control(self, verb: str, inputs: dict[str, Any], seconds: float, into: str = "") -> str:
         app = self.inventory.with_role(Role.APP_SERVER)[0].name
         password = self._ask(app, "cat /etc/evenkeel/app-blue.password").stdout.strip()
         points = [host.address for host in self.inventory.with_role(Role.DATABASE)]
@@ -198,7 +210,7 @@ class WriteTest:
             "ring": {"contact_points": points, "datacenter": self.datacenter, "admin_password": "not used"},
             "login": {"role": "app", "password": password}, "keyspace": self.keyspace, **inputs,
         }  # fmt: skip
-        line = f"exec env PYTHONPATH=/opt/evenkeel/python python3 -m scripts.checker {verb}"
+        line = f"exec env PYTHONPATH=/opt/evenkeel/python python3 -m scripts.checker {verb}{into}"
         return self._on("control", line, json.dumps(document), seconds).stdout
 
     def _on_runner(self, line: str, stdin: str = "", timeout: float = 60, check: bool = True) -> Result:

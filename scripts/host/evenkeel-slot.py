@@ -9,7 +9,6 @@
     evenkeel-slot smoke SLOT              make the manifest's smoke checks; how they went, as JSON
     evenkeel-slot stop SLOT               stop gracefully
     evenkeel-slot show                    both slots, as JSON
-    evenkeel-slot artifact SLOT           write the artifact as it was installed to standard output
     evenkeel-slot exec SLOT               become the slot's program (what the unit app@SLOT runs)
 
 A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `artifact.tar.gz` the artifact itself, `slot.json` says
@@ -304,16 +303,6 @@ def checks_of(slot: str) -> list[dict[str, Any]]:
     return checks
 
 
-def send_artifact(slot: str) -> None:
-    """Write the slot's artifact to standard output."""
-    held(slot)
-    try:
-        with open(f"{ROOT}/{slot}/artifact.tar.gz", "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer, CHUNK)
-    except FileNotFoundError:
-        fail(f"slot {slot} has no copy of its artifact; install the version again")
-
-
 def become(slot: str) -> None:
     """Replace this process by the slot's start command."""
     facts = held(slot)
@@ -350,12 +339,10 @@ def main(arguments: list[str]) -> None:
             stop(slot)
         case ["show"]:
             show()
-        case ["artifact", slot]:
-            send_artifact(slot)
         case ["exec", slot]:
             become(slot)
         case _:
-            words = "install SLOT SHA256 [NAME=TABLE...], start, warm SLOT COUNT, smoke, stop, artifact or exec SLOT"
+            words = "install SLOT SHA256 [NAME=TABLE...], start, warm SLOT COUNT, smoke, stop or exec SLOT"
             fail(f"use {words}, or show")
 
 

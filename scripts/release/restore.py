@@ -6,7 +6,6 @@ release, and nothing on a host that has it all.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from scripts.release.journal import Journal, JournalError
 from scripts.release.load_balancers import LoadBalancers, Routing
 from scripts.ssh import Session, SshError
 
-PATIENT_SECONDS = 30.0
+PATIENT_SECONDS, COPY_SECONDS = 30.0, 120.0
 HOSTS = "/var/lib/evenkeel/hosts.json"
 
 
@@ -116,10 +115,9 @@ def fetch(stack: Stack, fellows: list[StackHost], version: Version) -> bytes:
     for host in fellows:
         try:
             with Session(login(stack, host), CONNECT_SECONDS) as session:
-                text = session.run(f"evenkeel-slot artifact {version.slot} | base64 -w0", timeout=120).stdout
+                content = session.get_bytes(f"/srv/app/{version.slot}/artifact.tar.gz", COPY_SECONDS)
         except SshError:
             continue
-        content = base64.b64decode(text)
         if hashlib.sha256(content).hexdigest() == version.sha256:
             return content
     raise StageFailedError(f"no application server that can be reached has the artifact of {version.version}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
 import uuid
 from typing import Protocol
@@ -45,7 +44,7 @@ class HostPlace:
 
     def read(self, name: str, timeout: float = 60) -> bytes:
         """The bytes of a file in the folder."""
-        return base64.b64decode(self.run(f"base64 -w 0 {shlex.quote(name)}", timeout=timeout).stdout)
+        return self._session.get_bytes(f"{self._folder}/{name}", timeout)
 
     def leave(self) -> None:
         """Remove the folder, and end the connection."""

@@ -125,3 +125,25 @@ def test_a_file_put_is_the_file_got_with_its_mode(login, tmp_path):
         session.put("text with ünïcode\n", str(tmp_path / "a file"), 0o640)
         assert session.get(str(tmp_path / "a file")) == "text with ünïcode\n"
     assert (tmp_path / "a file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_of_several_parts_is_got_whole_byte_for_byte(login, tmp_path, monkeypatch):
+    content = bytes(range(256)) * 40 + "é".encode()
+    place = tmp_path / "a large file"
+    place.write_bytes(content)
+    for part in (1000, len(content) - 1, len(content), len(content) + 1):
+        monkeypatch.setattr(ssh, "PART", part)
+        with ssh.Session(login) as session:
+            assert session.get_bytes(str(place)) == content
+
+
+def test_a_file_that_is_not_there_is_said_so(login, tmp_path):
+    with ssh.Session(login) as session, pytest.raises(ssh.CommandError, match="missing"):
+        session.get_bytes(str(tmp_path / "missing"))
+
+
+def test_output_beyond_what_is_kept_is_an_error_and_never_a_part(login, monkeypatch):
+    monkeypatch.setattr(ssh, "OUTPUT_LIMIT", 1 << 20)
+    assert len(ssh.run(login, f"head -c {1 << 20} /dev/zero").stdout) == 1 << 20
+    with pytest.raises(ssh.OutputError, match=r"lb-a: «head .*» printed more than 1 MiB"):
+        ssh.run(login, f"head -c {(1 << 20) + 1} /dev/zero")
