@@ -4,7 +4,7 @@ Linux shares processors between groups before it shares them within one, and pod
 that weighs no more than a single process beside it (cgroups(7), sched-design-CFS in the kernel's documentation). The
 deployer's own work would then take half of this machine away from the users that all hosts together serve. So the
 hosts have a group of their own that weighs more. Not much more: on a machine that the hosts fill, with a copy that is
-not paced, the deployer must still get on. With 16 times the weight, what takes it 0.8 s took 12 s, and hosts seemed away.
+not paced, the deployer must still get on. With 16 times the weight, what takes it 0.8 s took 12 s, and SSH timed out.
 """
 
 import shutil
