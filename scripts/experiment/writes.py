@@ -187,7 +187,7 @@ class WriteTest:
         return ended_before
 
     def _read_table(self, where: Where) -> Path:
-        self._on_control("state", {"table": where.document()}, READ_SECONDS, " > state.jsonl")
+        self._on_control("state > state.jsonl", {"table": where.document()}, READ_SECONDS)
         return self._keep(where.table, "control", "state.jsonl")
 
     def _read_service(self) -> Path:
@@ -202,7 +202,7 @@ class WriteTest:
             path.write_bytes(session.get_bytes(f"{self._place}/{file}", READ_SECONDS))
         return path
 
-    def _on_control(self, verb: str, inputs: dict[str, Any], seconds: float, into: str = "") -> str:
+    def _on_control(self, verb: str, inputs: dict[str, Any], seconds: float) -> str:
         app = self.inventory.with_role(Role.APP_SERVER)[0].name
         password = self._ask(app, "cat /etc/evenkeel/app-blue.password").stdout.strip()
         points = [host.address for host in self.inventory.with_role(Role.DATABASE)]
@@ -210,7 +210,7 @@ class WriteTest:
             "ring": {"contact_points": points, "datacenter": self.datacenter, "admin_password": "not used"},
             "login": {"role": "app", "password": password}, "keyspace": self.keyspace, **inputs,
         }  # fmt: skip
-        line = f"exec env PYTHONPATH=/opt/evenkeel/python python3 -m scripts.checker {verb}{into}"
+        line = f"exec env PYTHONPATH=/opt/evenkeel/python python3 -m scripts.checker {verb}"
         return self._on("control", line, json.dumps(document), seconds).stdout
 
     def _on_runner(self, line: str, stdin: str = "", timeout: float = 60, check: bool = True) -> Result:

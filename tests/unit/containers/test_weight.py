@@ -38,7 +38,6 @@ def test_where_systemd_keeps_the_groups_it_is_asked(tmp_path: Path, monkeypatch:
     def run(command: list[str], **_: Any) -> None:
         asked.append(command)
 
-    monkeypatch.setattr(weight.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(weight.subprocess, "run", run)
     weigh(tmp_path)
     assert not asked
@@ -53,7 +52,6 @@ def test_a_machine_that_refuses_says_so_and_goes_on(
     def run(command: list[str], **_: Any) -> None:
         raise subprocess.CalledProcessError(1, command, stderr="Access denied\n")
 
-    monkeypatch.setattr(weight.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(weight.subprocess, "run", run)
     group(tmp_path, "cpu/evenkeel.slice")
     weigh(tmp_path)
