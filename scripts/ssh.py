@@ -157,14 +157,19 @@ class Session:
         return self.get_bytes(path, timeout).decode("utf-8", "replace")
 
     def get_bytes(self, path: str, timeout: float = COMMAND_SECONDS) -> bytes:
-        """The bytes of a file of any size, read part by part, each within `timeout`."""
+        """The bytes that a file of any size has now, read part by part, each within `timeout`.
+
+        Raises `OutputError` where the host gives fewer: a pipe's status says nothing of its first command.
+        """
         content, place = bytearray(), shlex.quote(path)
-        while True:
-            line = f"{{ tail -c +{len(content) + 1} | head -c {PART} | base64 -w 0; }} < {place}"
+        size = int(self.run(f"wc -c < {place}", timeout=timeout).stdout)
+        while (left := size - len(content)) > 0:
+            line = f"{{ tail -c +{len(content) + 1} | head -c {min(left, PART)} | base64 -w 0; }} < {place}"
             part = base64.b64decode(self.run(line, timeout=timeout).stdout)
+            if not part:
+                raise OutputError(self.login.name, f"{path} ended after {len(content)} of {size} bytes")
             content += part
-            if len(part) < PART:
-                return bytes(content)
+        return bytes(content)
 
     def _exchange(self, text: str, stdin: bytes, timeout: float) -> Result:
         """Start the command, feed it, and read both of its streams until it ends or the time is over."""

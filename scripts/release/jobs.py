@@ -14,14 +14,14 @@ from scripts.journal.words import span
 from scripts.release.control_tables import ControlTables
 from scripts.release.errors import StageFailedError
 from scripts.release.load_balancers import LoadBalancers
-from scripts.release.users import Slowest, slowest
+from scripts.release.users import slowest
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
-LOOK_SECONDS = 1.0
-ROUND_SECONDS, PACE_SECONDS = 6.0, 3.0
+LOOK_SECONDS, LONGEST_LOOK_SECONDS, LOOK_SHARE = 1.0, 3.0, 0.1
+ROUND_SECONDS, BETWEEN_SECONDS, PACE_SECONDS = 24.0, 6.0, 6.0
 TELL_SECONDS = 5.0
-WINDOW_SECONDS = 10.0
+WINDOW_SECONDS = 24.0
 MOST_STARTS = 5
 MOST_UNANSWERED = 10
 RUNS = (("backfill", ""), ("compare", "verify"), ("compare", "settle"), ("scan", "live"), ("scan", "frozen"))
@@ -31,8 +31,9 @@ Answer = dict[str, Any]
 class Users:
     """Tells a copy how users fare against the time before it.
 
-    Load balancers are asked one after another, each every six seconds: all of them at once, on one machine with the
-    rest, is what users would feel more than the copy.
+    Load balancers are asked one after another, six seconds apart, for all that they logged since they were
+    last asked: all of them at once, or more often, on one machine with the rest, is what users would feel more than the
+    copy.
     """
 
     def __init__(self, balancers: LoadBalancers, tables: ControlTables, before_ms: float | None) -> None:
@@ -48,23 +49,23 @@ class Users:
             return
         now = self._look()
         if now is not None:
-            self.before_ms = now.p99_ms if self.before_ms is None else self.before_ms
-            self.worst_ms = max(now.p99_ms, self.worst_ms or 0.0)
+            self.before_ms = now if self.before_ms is None else self.before_ms
+            self.worst_ms = max(now, self.worst_ms or 0.0)
         if time.monotonic() < self._told + PACE_SECONDS:
             return
         self._told = time.monotonic()
         before = self.before_ms or 0.0
         with suppress(StageFailedError):  # a copy that hears nothing goes slowly by itself
-            self.tables.pace({"p99_ms": before if now is None else now.at_least_ms, "p99_before_ms": before})
+            self.tables.pace({"p99_ms": before if now is None else now, "p99_before_ms": before})
 
-    def _look(self) -> Slowest | None:
+    def _look(self) -> float | None:
         """Ask the next load balancer; return what it and the others lately said."""
         names, began = self.balancers.reachable, time.monotonic()
-        self._next = began + ROUND_SECONDS / max(len(names), 1)
+        self._next = began + min(ROUND_SECONDS / max(len(names), 1), BETWEEN_SECONDS)
         for name, servers in self.balancers.samples(WINDOW_SECONDS, names[self._turn : self._turn + 1]).items():
             self._logged[name] = (began, servers)
         self._turn = (self._turn + 1) % max(len(names), 1)
-        return slowest(servers for asked, servers in self._logged.values() if began - asked < WINDOW_SECONDS)
+        return slowest(servers for asked, servers in self._logged.values() if began - asked < WINDOW_SECONDS * 1.5)
 
 
 def follow(
@@ -87,11 +88,16 @@ def follow(
         if time.monotonic() - told >= TELL_SECONDS:
             told = time.monotonic()
             work.say(progress(kind, state))
-        work.pause(LOOK_SECONDS)
+        work.pause(until_next_look(state))
         state = look(work, tables, kind, state, each, **more)
         work.figures["job"] = state
     work.say(progress(kind, state))
     return state
+
+
+def until_next_look(state: Answer) -> float:
+    """Return how many seconds a job may be left alone: each look starts a program where the job runs."""
+    return max(LOOK_SECONDS, min((state.get("left_seconds") or 0.0) * LOOK_SHARE, LONGEST_LOOK_SECONDS))
 
 
 def begin(work: Work, tables: ControlTables, kind: str, **more: Any) -> Answer:

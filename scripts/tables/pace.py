@@ -1,8 +1,9 @@
 """How fast a copy may go: faster by steps while users are well, slower by a factor at the first sign that they are not.
 
-Additive increase, multiplicative decrease, decided once a second by a pure function of what is known: the 99th
-percentile of the users' requests (told by the deployer with the verb `pace`, from the load balancers' logs), of the
-copy's own writes, and the work that waits on each node. Whoever hears nothing of the users for ten seconds goes slowly.
+Additive increase, multiplicative decrease, decided by a pure function of what is known: the 99th percentile of the
+users' requests (told by the deployer with the verb `pace`, from the load balancers' logs), of the copy's own writes,
+and the work that waits on each node. What is heard of the users counts once: a percentile jumps, and steps that are
+small beside its jumps end where it is as often above its aim as below. Whoever hears nothing for long goes slowly.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from scripts.tables.errors import MisuseError
 from scripts.tables.progress import Progress, Users
 from scripts.tables.request import value
 
-STALE_SECONDS = 10.0
-SLOWEST, SLOW, FASTEST = 20.0, 100.0, 20_000.0  # rows a second
-STEP, STEP_SHARE, CUT = 25.0, 0.05, 0.7
-# Users' 99th percentile against the time before the copy: above WORSE slower, above EVEN no faster.
-EVEN, WORSE, SLACK_MS = 1.03, 1.08, 0.5
+STALE_SECONDS = 20.0
+SLOWEST, SLOW, FASTEST = 5.0, 20.0, 20_000.0  # rows a second
+STEP, STEP_SHARE, CUT, SMALL_CUT = 5.0, 0.2, 0.7, 0.85
+# Users' 99th percentile against the time before the copy: above MUCH and above WORSE slower, above EVEN no faster.
+EVEN, WORSE, MUCH, SLACK_MS = 1.03, 1.06, 1.25, 0.5
 OWN_RATIO, OWN_LEAST_MS, OWN_MOST_MS = 4.0, 50.0, 1_000.0
 PENDING_TASKS, PENDING_COMPACTIONS = 32, 8
 IN_FLIGHT_PACED, IN_FLIGHT_UNPACED = 16, 128
-PAGE_LEAST, PAGE_MOST, PAGE_SECONDS = 50, 1_000, 0.25
+PAGE_LEAST, PAGE_MOST, PAGE_SECONDS = 10, 1_000, 0.25
 PAGE_BYTES = 2**20
 BURST_SECONDS = 0.02
 LATENCIES = 2_000
@@ -36,12 +37,14 @@ LATENCIES = 2_000
 class Signs:
     """What is known at one moment; times in milliseconds.
 
-    `users` is None, and `silent` true, where nothing has been heard for STALE_SECONDS. `pending` and `compactions` are
-    the most that wait on any node, `hints` whether some node keeps writes for one that is away.
+    `users` is None, and `silent` true, where nothing has been heard for STALE_SECONDS; `heard` says that it is new.
+    `pending` and `compactions` are the most that wait on any node, `hints` whether some node keeps writes for one that
+    is away.
     """
 
     users: Users | None
     silent: bool
+    heard: bool
     own_p99: float
     own_usual: float
     pending: int = 0
@@ -51,23 +54,38 @@ class Signs:
 
 
 def decide(rate: float, signs: Signs) -> tuple[float, str]:
-    """Return the rows a second for the next second and why, in words for a person."""
+    """Return the rows a second for the next second and why, in words for a person; "" where it is as before."""
     if reason := too_much(signs):
         return max(rate * CUT, SLOWEST), f"slower: {reason}"
     if signs.silent or signs.users is None:
-        return min(rate, SLOW), "slow: nothing was heard of the users' times for ten seconds"
-    if signs.users.p99_ms > signs.users.p99_before_ms * EVEN + SLACK_MS:
+        return min(rate, SLOW), f"slow: nothing was heard of the users' times for {STALE_SECONDS:.0f} s"
+    return by_users(rate, signs.users, signs.hints) if signs.heard else (rate, "")
+
+
+def by_users(rate: float, users: Users, hints: bool) -> tuple[float, str]:
+    """Return the same by what was just heard of the users."""
+    if above(users, WORSE):
+        cut = CUT if above(users, MUCH) else SMALL_CUT
+        return max(rate * cut, SLOWEST), f"slower: {in_words(users)}"
+    if above(users, EVEN):
         return rate, "steady: users' times are a little above what they were"
-    if signs.hints:
+    if hints:
         return rate, "steady: writes are kept for a node that is away"
     return min(rate + max(STEP, rate * STEP_SHARE), FASTEST), "faster: users' times are as before"
 
 
+def above(users: Users, factor: float) -> bool:
+    """Return whether users' times are more than so many times what they were before."""
+    return users.p99_ms > users.p99_before_ms * factor + SLACK_MS
+
+
+def in_words(users: Users) -> str:
+    """Return how users fare, for a person."""
+    return f"users' 99th percentile is {users.p99_ms:.1f} ms and was {users.p99_before_ms:.1f} ms"
+
+
 def too_much(signs: Signs) -> str:
-    """Return what says that the copy disturbs, "" when nothing does."""
-    users = signs.users
-    if users and not signs.silent and users.p99_ms > users.p99_before_ms * WORSE + SLACK_MS:
-        return f"users' 99th percentile is {users.p99_ms:.1f} ms and was {users.p99_before_ms:.1f} ms"
+    """Return what says by itself that a node has too much to do, "" when nothing does."""
     if signs.overloaded:
         return "a node asked to be spared"
     if signs.own_p99 > min(max(signs.own_usual * OWN_RATIO, OWN_LEAST_MS), OWN_MOST_MS):
@@ -89,6 +107,7 @@ class Governor:
         self.overloaded = False
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._usual: float | None = None
+        self._heard: float | None = None
         self._next = 0.0
         self._lock = threading.Lock()
 
@@ -109,7 +128,7 @@ class Governor:
     def page_rows(self, row_bytes: float) -> int:
         """Return how many rows to read at once: few at a slow pace, for a page is read in one go, few large ones."""
         most = PAGE_MOST if self.rate is None else int(self.rate * PAGE_SECONDS)
-        return max(min(most, PAGE_MOST, int(PAGE_BYTES / max(row_bytes, 1))), min(PAGE_LEAST, most), 1)
+        return max(min(max(most, PAGE_LEAST), PAGE_MOST, int(PAGE_BYTES / max(row_bytes, 1))), 1)
 
     def own(self) -> tuple[float, float]:
         """Return the 99th percentile of the writes since the last call and the usual one, in milliseconds."""
@@ -128,9 +147,11 @@ class Governor:
         if self.rate is None:
             return
         silent = users is None or now - users.at > STALE_SECONDS
-        signs = Signs(users, silent, p99, usual, overloaded=self.overloaded, **waiting)
-        self.overloaded = False
-        self.rate, self.reason = decide(self.rate, signs)
+        at = users.at if users else None
+        signs = Signs(users, silent, at != self._heard, p99, usual, overloaded=self.overloaded, **waiting)
+        self.overloaded, self._heard = False, at
+        self.rate, reason = decide(self.rate, signs)
+        self.reason = reason or self.reason
 
 
 def pace(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from scripts.tables.request import read_data, read_ring
 STREAMS = 4
 RATE_SECONDS = 10
 RECONNECT_SECONDS = 2.0
+WAITING_SECONDS = 3.0
 
 
 class Work:
@@ -236,11 +237,15 @@ def written_down(work: Work) -> Iterator[None]:
 
 
 def _tick(work: Work, over: threading.Event) -> None:
+    waiting, asked = dict[str, Any](), -WAITING_SECONDS
     while not over.wait(1.0):
         try:
             work.write_down()
-            if work.governor.rate is not None:
-                work.governor.adjust(work.progress.users(), work.progress.clock(), nodes.waiting(work.session))
+            if work.governor.rate is None:
+                continue
+            if time.monotonic() >= asked + WAITING_SECONDS:  # two requests to each node, beside those of the copy
+                waiting, asked = nodes.waiting(work.session), time.monotonic()
+            work.governor.adjust(work.progress.users(), work.progress.clock(), waiting)
         except (sqlite3.Error, DriverException) as error:
             say(f"{work.name}: {error}")  # the next second tries again; at the end it counts
 

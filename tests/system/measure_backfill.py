@@ -7,7 +7,7 @@ On a running stack, a line of JSON with figures for each:
 - cqlsh's COPY TO and COPY FROM of the same rows, from the deployer's machine
 - 4.0.0's table taken over as 5.0.0's by its files
 - the first copy again, paced, while users send 100 requests a second: their times with the copy standing still and
-  going on, in turn; with `paced` this alone
+  going on, in turns, for a machine that others share changes within minutes; with `paced` this alone
 
 Works on tables of its own, which nobody else writes, and drops them. cqlsh is installed where it leaves nothing.
 """
@@ -18,6 +18,7 @@ import json
 import os
 import random
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from cassandra.cluster import Session
 
 from components.manifest import Manifest, parse_manifest
@@ -36,7 +38,7 @@ from components.tables import Table
 from scripts.cli.undo import as_stack
 from scripts.database.connection import ADMIN, Login, connected
 from scripts.experiment.load.attack import Load, LoadTest
-from scripts.experiment.load.figures import Request, measure
+from scripts.experiment.load.figures import Request
 from scripts.inventory import Inventory, load
 from scripts.release.control_tables import ControlTables
 from scripts.release.databases import Databases
@@ -52,9 +54,11 @@ KEYSPACE, SOURCE = "evenkeel", "sized"
 CQLSH = "cqlsh==6.2.2"
 AT_ONCE = " WITH MAXINFLIGHTMESSAGES = 64"
 COLUMNS = "id, created_at, description, name, quantity, tags, updated_at"
-RATE, TURNS, TURN_SECONDS, SETTLE_SECONDS = 100, 3, 60.0, 5.0
-START_SECONDS = 10.0
+RATE, TURNS, TURN_SECONDS, SETTLE_SECONDS = 100, 8, 45.0, 4.0
+# What a copy that goes on again hears of its users is of before, until all load balancers were asked.
+HEARD_SECONDS, START_SECONDS, RESAMPLES = 26.0, 60.0, 2_000
 JOB_SECONDS = 3600.0
+Span = tuple[float, float]
 
 
 def main(rows: int, only: str) -> None:
@@ -154,51 +158,82 @@ def paced(inventory: Inventory, stack: Stack) -> dict[str, Any]:
     """Let the copy go on and stand still in turn under load; return users' times of both, and the copy's rate."""
     copy = tables(stack, "1.0.0", {"item": SOURCE}, "4.0.0", 9005)
     balancers = LoadBalancers(stack, 0, 0)
-    spans: dict[str, list[tuple[float, float]]] = {"still": [], "going": []}
+    pairs: list[tuple[Span, Span]] = []
     rates: list[float] = []
-    with LoadTest(inventory, Load(rate=RATE, seconds=TURNS * TURN_SECONDS * 3)) as test:
+    with LoadTest(inventory, Load(rate=RATE, seconds=TURNS * (TURN_SECONDS + HEARD_SECONDS) * 2.5 + 240)) as test:
         time.sleep(SETTLE_SECONDS)
-        for turn in range(TURNS):
-            spans["still"].append(stand_still())
-            before = slowest_of(balancers, TURN_SECONDS)
-            users = Users(balancers, copy, before.p99_ms if before else None)
-            rates.append(going(copy, users, spans["going"], afresh=turn == 0))
-    requests_of = {what: within(test.report.all, each) for what, each in spans.items()}
-    told: dict[str, Any] = {"requests": test.report.requests, "failed": test.report.failed, "rows_per_second": rates}
-    for what, found in requests_of.items():
-        windows = [measure(began, within(found, [(began, ended)])) for began, ended in spans[what]]
-        whole = measure(0, found)
-        each = [round(window.p99, 1) for window in windows]
-        told[what] = {"p50_ms": round(whole.p50, 1), "p99_ms": round(whole.p99, 1), "p99_each_ms": each}
-    return told
+        time.sleep(TURN_SECONDS)
+        alone = [slowest_of(balancers, TURN_SECONDS)]
+        users = Users(balancers, copy, alone[0])
+        copy.job("start", "backfill", paced=True, afresh=True)
+        tell_for(users, START_SECONDS)  # a copy starts once, which is not what a turn is to show
+        for _ in range(TURNS):
+            still = stand_still(copy)
+            alone.append(slowest_of(balancers, TURN_SECONDS))
+            users.before_ms = statistics.median(each for each in alone if each is not None)
+            span, rate = going(copy, users, TURN_SECONDS)
+            pairs.append((still, span))
+            rates.append(rate)
+        copy.job("stop", "backfill")
+    told = {"requests": test.report.requests, "failed": test.report.failed, "rows_per_second": rates}
+    return {**told, **compared(test.report.all, pairs)}
 
 
-def stand_still() -> tuple[float, float]:
+def compared(requests: list[Request], pairs: list[tuple[Span, Span]]) -> dict[str, Any]:
+    """Return users' times of both kinds of turns, and the ratio of their p99 with its 95 % interval.
+
+    The interval is a percentile bootstrap over pairs of turns: requests of one turn are not independent (Efron 1979).
+    """
+    turns = [tuple([one.ms for one in within(requests, [span])] for span in pair) for pair in pairs]
+    told: dict[str, Any] = {}
+    for place, what in enumerate(("still", "going")):
+        times = np.concatenate([turn[place] for turn in turns])
+        each = [round(float(np.percentile(turn[place], 99)), 1) for turn in turns]
+        p50, p99 = np.percentile(times, [50, 99])
+        told[what] = {"p50_ms": round(float(p50), 1), "p99_ms": round(float(p99), 1), "p99_each_ms": each}
+    chance = np.random.default_rng(1979)
+    ratios = [p99_ratio([turns[i] for i in chance.integers(len(turns), size=len(turns))]) for _ in range(RESAMPLES)]
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return {**told, "p99_ratio": round(p99_ratio(turns), 3), "p99_ratio_95": [round(low, 3), round(high, 3)]}
+
+
+def p99_ratio(turns: list[Any]) -> float:
+    """Return the 99th percentile of all requests while the copy went on, over that while it stood still."""
+    still, going_on = (np.percentile(np.concatenate([turn[place] for turn in turns]), 99) for place in (0, 1))
+    return float(going_on / still)
+
+
+def stand_still(copy: ControlTables) -> Span:
     """Let users be alone for a turn; return from when to when."""
+    signal(copy, "STOP")
+    time.sleep(SETTLE_SECONDS)
     began = time.time()
     time.sleep(TURN_SECONDS)
     return began, time.time()
 
 
-def going(copy: ControlTables, users: Users, spans: list[tuple[float, float]], *, afresh: bool) -> float:
-    """Copy for a turn as a release does, then stop; return the rows a second of its second half."""
-    copy.job("start", "backfill", paced=True, afresh=afresh)
-    # A copy starts once; here it starts in every turn, which is not what a turn is to show.
-    started = time.time()
-    while time.time() < started + START_SECONDS:
+def going(copy: ControlTables, users: Users, seconds: float) -> tuple[Span, float]:
+    """Copy for a turn as a release does; return from when to when, and the rows a second."""
+    signal(copy, "CONT")
+    tell_for(users, HEARD_SECONDS)
+    began, rows = time.time(), int(copy.job("state", "backfill")["rows"])
+    tell_for(users, seconds)
+    state, ended = copy.job("state", "backfill"), time.time()
+    assert state["state"] == "running", f"the copy ended, take more rows: {state}"
+    return (began, ended), round((int(state["rows"]) - rows) / (ended - began), 1)
+
+
+def signal(copy: ControlTables, name: str) -> None:
+    """Let the copy's process stand still or go on."""
+    copy.session().run(f"pkill -{name} -f '^[^ ]*python3.* scripts.tables.work '", timeout=30)
+
+
+def tell_for(users: Users, seconds: float) -> None:
+    """Tell the copy how users fare for some time."""
+    end = time.time() + seconds
+    while time.time() < end:
         users.tell()
         time.sleep(0.5)
-    began, rows_then, then = time.time(), 0, 0.0
-    while (now := time.time()) < began + TURN_SECONDS:
-        users.tell()
-        if not then and now > began + TURN_SECONDS / 2:
-            then, rows_then = now, int(copy.job("state", "backfill")["rows"])
-        time.sleep(0.5)
-    rows, ended = int(copy.job("state", "backfill")["rows"]), time.time()
-    spans.append((began, ended))
-    copy.job("stop", "backfill")
-    time.sleep(SETTLE_SECONDS)
-    return round((rows - rows_then) / (ended - then), 1)
 
 
 def within(requests: list[Request], spans: list[tuple[float, float]]) -> list[Request]:

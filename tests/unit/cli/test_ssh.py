@@ -142,6 +142,17 @@ def test_a_file_that_is_not_there_is_said_so(login, tmp_path):
         session.get_bytes(str(tmp_path / "missing"))
 
 
+def test_a_file_of_which_the_host_gives_less_than_it_has_is_an_error_and_never_a_part(login, tmp_path, monkeypatch):
+    place = tmp_path / "a file"
+    place.write_text("whole")
+    run = ssh.Session.run
+    monkeypatch.setattr(
+        ssh.Session, "run", lambda self, line, **more: run(self, line.replace("tail -c", "false -c"), **more)
+    )
+    with ssh.Session(login) as session, pytest.raises(ssh.OutputError, match="ended after 0 of 5 bytes"):
+        session.get_bytes(str(place))
+
+
 def test_output_beyond_what_is_kept_is_an_error_and_never_a_part(login, monkeypatch):
     monkeypatch.setattr(ssh, "OUTPUT_LIMIT", 1 << 20)
     assert len(ssh.run(login, f"head -c {1 << 20} /dev/zero").stdout) == 1 << 20

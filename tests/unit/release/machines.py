@@ -67,6 +67,7 @@ QUICK = {
     "scripts.release.stages.freeze.DRAIN_SECONDS": 0.3,
     "scripts.release.stages.freeze.LOOK_SECONDS": 0.02,
     "scripts.release.jobs.LOOK_SECONDS": 0.01,
+    "scripts.release.jobs.LONGEST_LOOK_SECONDS": 0.01,
     "scripts.release.stages.backfill.MIRRORED_SECONDS": 0.01,
     "scripts.release.jobs.ROUND_SECONDS": 0.0,
     "scripts.release.jobs.PACE_SECONDS": 0.0,
