@@ -54,9 +54,8 @@ class Users:
         if time.monotonic() < self._told + PACE_SECONDS:
             return
         self._told = time.monotonic()
-        before = self.before_ms or 0.0
         with suppress(StageFailedError):  # a copy that hears nothing goes slowly by itself
-            self.tables.pace({"p99_ms": before if now is None else now, "p99_before_ms": before})
+            self.tables.pace({"p99_ms": now or 0.0, "p99_before_ms": self.before_ms or 0.0})
 
     def _look(self) -> float | None:
         """Ask the next load balancer; return what it and the others lately said."""

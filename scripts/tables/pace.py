@@ -21,9 +21,11 @@ from scripts.tables.request import value
 
 STALE_SECONDS = 20.0
 SLOWEST, SLOW, FASTEST = 5.0, 20.0, 20_000.0  # rows a second
-STEP, STEP_SHARE, CUT, SMALL_CUT = 5.0, 0.2, 0.7, 0.85
-# Users' 99th percentile against the time before the copy: above MUCH and above WORSE slower, above EVEN no faster.
-EVEN, WORSE, MUCH, SLACK_MS = 1.03, 1.06, 1.25, 0.5
+STEP, STEP_SHARE, CUT = 5.0, 0.2, 0.7
+# Users' 99th percentile against the time before the copy: above how many times that by which factor slower, and above
+# EVEN no faster.
+CUTS = ((2.0, 0.4), (1.25, 0.7), (1.05, 0.85))
+EVEN, SLACK_MS = 1.01, 0.3
 OWN_RATIO, OWN_LEAST_MS, OWN_MOST_MS = 4.0, 50.0, 1_000.0
 PENDING_TASKS, PENDING_COMPACTIONS = 32, 8
 IN_FLIGHT_PACED, IN_FLIGHT_UNPACED = 16, 128
@@ -63,10 +65,12 @@ def decide(rate: float, signs: Signs) -> tuple[float, str]:
 
 
 def by_users(rate: float, users: Users, hints: bool) -> tuple[float, str]:
-    """Return the same by what was just heard of the users."""
-    if above(users, WORSE):
-        cut = CUT if above(users, MUCH) else SMALL_CUT
-        return max(rate * cut, SLOWEST), f"slower: {in_words(users)}"
+    """Return the same by what was just heard of the users; where they are too few to tell, of nobody, with 0 ms."""
+    if not users.p99_ms and not hints:
+        return min(rate * 2, FASTEST), "faster: there are too few users to disturb"
+    for factor, cut in CUTS:
+        if above(users, factor):
+            return max(rate * cut, SLOWEST), f"slower: {in_words(users)}"
     if above(users, EVEN):
         return rate, "steady: users' times are a little above what they were"
     if hints:
