@@ -20,7 +20,7 @@ from scripts.tables.progress import Progress, Users
 from scripts.tables.request import value
 
 STALE_SECONDS = 20.0
-SLOWEST, SLOW, FASTEST = 5.0, 20.0, 20_000.0  # rows a second
+SLOWEST, SLOW, FASTEST = 10.0, 20.0, 20_000.0  # rows a second
 STEP, STEP_SHARE, CUT = 5.0, 0.2, 0.7
 # Users' 99th percentile against the time before the copy: above how many times that by which factor slower, and above
 # EVEN no faster.
