@@ -31,9 +31,8 @@ Answer = dict[str, Any]
 class Users:
     """Tells a copy how users fare against the time before it.
 
-    Load balancers are asked one after another, six seconds apart, for all that they logged since they were
-    last asked: all of them at once, or more often, on one machine with the rest, is what users would feel more than the
-    copy.
+    Load balancers are asked one after another, six seconds apart, for all that they logged since they were last
+    asked: all of them at once, or more often, on one machine with the rest, is what users would feel more than a copy.
     """
 
     def __init__(self, balancers: LoadBalancers, tables: ControlTables, before_ms: float | None) -> None:

@@ -161,8 +161,7 @@ def paced(inventory: Inventory, stack: Stack) -> dict[str, Any]:
     pairs: list[tuple[Span, Span]] = []
     rates: list[float] = []
     with LoadTest(inventory, Load(rate=RATE, seconds=TURNS * (TURN_SECONDS + HEARD_SECONDS) * 2.5 + 240)) as test:
-        time.sleep(SETTLE_SECONDS)
-        time.sleep(TURN_SECONDS)
+        time.sleep(SETTLE_SECONDS + TURN_SECONDS)
         alone = [slowest_of(balancers, TURN_SECONDS)]
         users = Users(balancers, copy, alone[0])
         copy.job("start", "backfill", paced=True, afresh=True)
@@ -184,7 +183,7 @@ def compared(requests: list[Request], pairs: list[tuple[Span, Span]]) -> dict[st
 
     The interval is a percentile bootstrap over pairs of turns: requests of one turn are not independent (Efron 1979).
     """
-    turns = [tuple([one.ms for one in within(requests, [span])] for span in pair) for pair in pairs]
+    turns = [tuple([one.ms for one in within(requests, span)] for span in pair) for pair in pairs]
     told: dict[str, Any] = {}
     for place, what in enumerate(("still", "going")):
         times = np.concatenate([turn[place] for turn in turns])
@@ -236,9 +235,9 @@ def tell_for(users: Users, seconds: float) -> None:
         time.sleep(0.5)
 
 
-def within(requests: list[Request], spans: list[tuple[float, float]]) -> list[Request]:
-    """Return the requests that were due in one of these spans."""
-    return [request for request in requests if any(began <= request.at < ended for began, ended in spans)]
+def within(requests: list[Request], span: Span) -> list[Request]:
+    """Return the requests that were due in a span of time."""
+    return [request for request in requests if span[0] <= request.at < span[1]]
 
 
 def write_csv(path: Path, rows: int) -> None:
