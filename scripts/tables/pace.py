@@ -2,8 +2,8 @@
 
 Additive increase, multiplicative decrease, decided by a pure function of what is known: the 99th percentile of the
 users' requests (told by the deployer with the verb `pace`, from the load balancers' logs), of the copy's own writes,
-and the work that waits on each node. What is heard of the users counts once: a percentile jumps, and steps that are
-small beside its jumps end where it is as often above its aim as below. Whoever hears nothing for long goes slowly.
+and the work that waits on each node. What is heard of users and nodes counts once: a percentile jumps, and steps that
+are small beside its jumps end where it is as often above its aim as below. Whoever hears nothing for long goes slowly.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Signs:
 
     `users` is None, and `silent` true, where nothing has been heard for STALE_SECONDS; `heard` says that it is new.
     `pending` and `compactions` are the most that wait on any node, `hints` whether some node keeps writes for one that
-    is away.
+    is away; `asked` says that these are new.
     """
 
     users: Users | None
@@ -52,6 +52,7 @@ class Signs:
     pending: int = 0
     compactions: int = 0
     hints: bool = False
+    asked: bool = True
     overloaded: bool = False
 
 
@@ -59,6 +60,8 @@ def decide(rate: float, signs: Signs) -> tuple[float, str]:
     """Return the rows a second for the next second and why, in words for a person; "" where it is as before."""
     if reason := too_much(signs):
         return max(rate * CUT, SLOWEST), f"slower: {reason}"
+    if reason := waits(signs):
+        return max(rate * CUT, SLOWEST) if signs.asked else rate, f"slower: {reason}"
     if signs.silent or signs.users is None:
         return min(rate, SLOW), f"slow: nothing was heard of the users' times for {STALE_SECONDS:.0f} s"
     return by_users(rate, signs.users, signs.hints) if signs.heard else (rate, "")
@@ -89,11 +92,16 @@ def in_words(users: Users) -> str:
 
 
 def too_much(signs: Signs) -> str:
-    """Return what says by itself that a node has too much to do, "" when nothing does."""
+    """Return what the copy's own writes say of nodes that have too much to do, "" when nothing does."""
     if signs.overloaded:
         return "a node asked to be spared"
     if signs.own_p99 > min(max(signs.own_usual * OWN_RATIO, OWN_LEAST_MS), OWN_MOST_MS):
         return f"the copy's own writes take {signs.own_p99:.0f} ms"
+    return ""
+
+
+def waits(signs: Signs) -> str:
+    """Return what waits on a node that is too much, "" when nothing is."""
     if signs.pending > PENDING_TASKS:
         return f"{signs.pending} requests wait on a node"
     if signs.compactions > PENDING_COMPACTIONS:
@@ -112,6 +120,7 @@ class Governor:
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._usual: float | None = None
         self._heard: float | None = None
+        self._waiting: Mapping[str, Any] = {}
         self._next = 0.0
         self._lock = threading.Lock()
 
@@ -145,14 +154,17 @@ class Governor:
         self._usual = p99 if self._usual is None else self._usual * 0.98 + min(p99, self._usual * 2) * 0.02
         return p99, self._usual
 
-    def adjust(self, users: Users | None, now: float, waiting: Mapping[str, Any]) -> None:
-        """Decide anew, with what the nodes say waits there ({"pending", "compactions", "hints"})."""
+    def adjust(self, users: Users | None, now: float, waiting: Mapping[str, Any] | None) -> None:
+        """Decide anew, with what the nodes say waits there ({"pending", "compactions", "hints"}); None: not asked."""
         p99, usual = self.own()
         if self.rate is None:
             return
         silent = users is None or now - users.at > STALE_SECONDS
         at = users.at if users else None
-        signs = Signs(users, silent, at != self._heard, p99, usual, overloaded=self.overloaded, **waiting)
+        asked, self._waiting = waiting is not None, waiting if waiting is not None else self._waiting
+        signs = Signs(
+            users, silent, at != self._heard, p99, usual, asked=asked, overloaded=self.overloaded, **self._waiting
+        )
         self.overloaded, self._heard = False, at
         self.rate, reason = decide(self.rate, signs)
         self.reason = reason or self.reason

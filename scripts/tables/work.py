@@ -237,12 +237,13 @@ def written_down(work: Work) -> Iterator[None]:
 
 
 def _tick(work: Work, over: threading.Event) -> None:
-    waiting, asked = dict[str, Any](), -WAITING_SECONDS
+    asked = -WAITING_SECONDS
     while not over.wait(1.0):
         try:
             work.write_down()
             if work.governor.rate is None:
                 continue
+            waiting = None
             if time.monotonic() >= asked + WAITING_SECONDS:  # two requests to each node, beside those of the copy
                 waiting, asked = nodes.waiting(work.session), time.monotonic()
             work.governor.adjust(work.progress.users(), work.progress.clock(), waiting)

@@ -96,6 +96,18 @@ def test_word_of_the_users_counts_once():
     assert governor.rate > rate > SLOW
 
 
+def test_what_waits_on_a_node_counts_once_and_holds_until_it_was_looked_at_again():
+    governor = Governor(paced=True)
+    governor.rate = 1_000.0
+    governor.adjust(Users(10.0, 10.0, at=1_000.0), 1_001.0, {"pending": 40, "compactions": 0, "hints": False})
+    assert governor.rate == pytest.approx(700)
+    governor.adjust(Users(10.0, 10.0, at=1_000.0), 1_002.0, None)
+    governor.adjust(Users(10.0, 10.0, at=1_002.5), 1_003.0, None)
+    assert (governor.rate, governor.reason) == (pytest.approx(700), "slower: 40 requests wait on a node")
+    governor.adjust(Users(10.0, 10.0, at=1_003.5), 1_004.0, {"pending": 0, "compactions": 0, "hints": False})
+    assert governor.rate > 700
+
+
 @pytest.mark.parametrize("slower", [0.0, 0.05, 0.4])
 def test_users_feel_less_than_ten_percent_of_it_where_their_times_grow_with_the_pace(slower):
     """The 99th percentile of 2,400 requests jumps by a tenth by itself; what it is in the end must not."""
