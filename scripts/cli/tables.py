@@ -21,13 +21,12 @@ from scripts.release.data import in_words as words_of
 from scripts.release.data import old_side, tables_on
 from scripts.release.documents import Stack, Version, listed
 from scripts.release.errors import StageError
-from scripts.release.jobs import Users, progress
+from scripts.release.jobs import Users, progress, until_next_look
 from scripts.release.journal import Journal, whoami
 from scripts.release.load_balancers import LoadBalancers
 from scripts.release.retire import retire as end
 
 LEASE_SECONDS, BEAT_SECONDS = 20.0, 4.0
-LOOK_SECONDS = 1.0
 TELL_SECONDS = 5.0
 RUN = "byhand"
 
@@ -122,7 +121,7 @@ def compare(stack: StackOption = None) -> None:
         return
     tables = ControlTables(machines, pair["data"])
     try:
-        figures = follow(tables, Users(LoadBalancers(machines, 0, 0), tables, None))
+        figures = follow(tables, Users(LoadBalancers(machines, 0, 0), None))
     except KeyboardInterrupt:
         tables.job("stop", "compare", run=RUN)
         raise
@@ -142,14 +141,13 @@ def compare(stack: StackOption = None) -> None:
 def follow(tables: ControlTables, users: Users) -> Mapping[str, Any]:
     """Run the comparison to its end, slowed by users' times, saying how far it is; return its figures."""
     state = tables.job("start", "compare", run=RUN, paced=True, afresh=True)
-    told = 0.0
+    told, began = 0.0, time.monotonic()
     while state["state"] == "running":
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
             print(progress("compare", state), file=sys.stderr)
-        time.sleep(LOOK_SECONDS)
-        users.tell()
-        state = tables.job("state", "compare", run=RUN)
+        time.sleep(until_next_look(state, time.monotonic() - began))
+        state = tables.job("state", "compare", run=RUN, **users.look())
     if state["state"] != "done":
         raise StageError(f"the comparison ended: {state['reason'] or 'nobody knows why'}")
     figures: Mapping[str, Any] = state["figures"]

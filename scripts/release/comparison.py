@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from scripts.release.control_tables import ControlTables
@@ -14,18 +14,17 @@ Figures = Mapping[str, Any]
 
 def compare(work: Work, tables: ControlTables, run: str, *, repair: bool = False) -> Figures:
     """Compare all tables afresh and return what came of it; `repair` copies ranges that differ once more."""
-    paced, each = told_of_users(work, tables)
-    state = follow(work, tables, "compare", each, run=run, paced=paced, afresh=True, repair=repair)
+    users = heard_users(work)
+    state = follow(work, tables, "compare", users, run=run, paced=users is not None, afresh=True, repair=repair)
     figures: Figures = state["figures"]
     work.figures["compared"] = dict(figures)
     return figures
 
 
-def told_of_users(work: Work, tables: ControlTables) -> tuple[bool, Callable[[], None]]:
-    """Return whether a job gives way to users, and what to call at every look so that it hears how they fare."""
+def heard_users(work: Work) -> Users | None:
+    """Return the users that a job gives way to; None where it does not."""
     paced = work.told.release.plan.get("backfill_pace", "users") == "users"
-    users = Users(work.load_balancers, tables, work.told.figure("users_p99_ms"))
-    return paced, users.tell if paced else lambda: None
+    return Users(work.load_balancers, work.told.figure("users_p99_ms")) if paced else None
 
 
 def differences(figures: Figures) -> int:

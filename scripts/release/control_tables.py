@@ -77,10 +77,6 @@ class ControlTables:
         """Start, look at or stop long work."""
         return self.ask("job", do=do, kind=kind, **more)
 
-    def pace(self, users: Mapping[str, float]) -> None:
-        """Tell the copy how users fare."""
-        self.ask("pace", users=users)
-
     def ask(self, verb: str, seconds: float = QUICK_SECONDS, **more: Any) -> Answer:
         """Run one verb there and return its answer; a connection that broke is opened again once."""
         content = json.dumps({"ring": self.stack.ring, "data": self.data, **more})

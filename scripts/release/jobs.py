@@ -6,8 +6,7 @@ The work is a unit of its own there and outlives the stage. What stops it is the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import Any
 
 from scripts.journal.words import span
@@ -18,8 +17,8 @@ from scripts.release.users import slowest
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
-LOOK_SECONDS, LONGEST_LOOK_SECONDS, LOOK_SHARE = 1.0, 3.0, 0.1
-ROUND_SECONDS, BETWEEN_SECONDS, PACE_SECONDS = 24.0, 6.0, 6.0
+LOOK_SECONDS, LONGEST_LOOK_SECONDS, LOOK_SHARE = 1.0, 5.5, 0.1
+ROUND_SECONDS, BETWEEN_SECONDS = 22.0, 5.5  # with what asking takes, 24 and 6
 TELL_SECONDS = 5.0
 WINDOW_SECONDS = 24.0
 MOST_STARTS = 5
@@ -29,34 +28,36 @@ Answer = dict[str, Any]
 
 
 class Users:
-    """Tells a copy how users fare against the time before it.
+    """How users fare against the time before a copy, which is to hear it.
 
     Load balancers are asked one after another, six seconds apart, for all that they logged since they were last
     asked: all of them at once, or more often, on one machine with the rest, is what users would feel more than a copy.
     """
 
-    def __init__(self, balancers: LoadBalancers, tables: ControlTables, before_ms: float | None) -> None:
-        self.balancers, self.tables, self.before_ms = balancers, tables, before_ms
+    def __init__(self, balancers: LoadBalancers, before_ms: float | None) -> None:
+        self.balancers, self.before_ms = balancers, before_ms
         self.worst_ms: float | None = None
         self._next = self._told = 0.0
         self._turn = 0
         self._logged: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
-    def tell(self) -> None:
-        """Look and tell, when it is time again. Without users, or a time before, there is nothing to give way to."""
+    def look(self) -> dict[str, dict[str, float]]:
+        """Look, when it is time again; return {"users": {"p99_ms", "p99_before_ms"}} to tell, {} when it is not time.
+
+        Without users, or a time before, there is nothing to give way to: 0 ms.
+        """
         if time.monotonic() < self._next:
-            return
-        now = self._look()
+            return {}
+        now = self._ask()
         if now is not None:
             self.before_ms = now if self.before_ms is None else self.before_ms
             self.worst_ms = max(now, self.worst_ms or 0.0)
-        if time.monotonic() < self._told + PACE_SECONDS:
-            return
+        if time.monotonic() < self._told + BETWEEN_SECONDS:
+            return {}
         self._told = time.monotonic()
-        with suppress(StageFailedError):  # a copy that hears nothing goes slowly by itself
-            self.tables.pace({"p99_ms": now or 0.0, "p99_before_ms": self.before_ms or 0.0})
+        return {"users": {"p99_ms": now or 0.0, "p99_before_ms": self.before_ms or 0.0}}
 
-    def _look(self) -> float | None:
+    def _ask(self) -> float | None:
         """Ask the next load balancer; return what it and the others lately said."""
         names, began = self.balancers.reachable, time.monotonic()
         self._next = began + min(ROUND_SECONDS / max(len(names), 1), BETWEEN_SECONDS)
@@ -66,16 +67,14 @@ class Users:
         return slowest(servers for asked, servers in self._logged.values() if began - asked < WINDOW_SECONDS * 1.5)
 
 
-def follow(
-    work: Work, tables: ControlTables, kind: str, each: Callable[[], None] = lambda: None, **more: Any
-) -> Answer:
+def follow(work: Work, tables: ControlTables, kind: str, users: Users | None = None, **more: Any) -> Answer:
     """Start a job or join it, follow it until it is done, and return its last state.
 
-    `each` is called at every look. A control host that is away is waited for, as long as the stage may go on without
+    It is told of `users` in passing. A control host that is away is waited for, as long as the stage may go on without
     its journal; a job that was killed goes on from where it was. Raises StageFailedError with the job's reason.
     """
     work.figures["job"] = state = begin(work, tables, kind, **more)
-    starts, done_before, told = 1, -1, 0.0
+    starts, done_before, told, began = 1, -1, 0.0, time.monotonic()
     while state["state"] != "done":
         if state["state"] in ("failed", "absent"):
             if starts >= MOST_STARTS or state["ranges_done"] <= done_before:
@@ -86,16 +85,20 @@ def follow(
         if time.monotonic() - told >= TELL_SECONDS:
             told = time.monotonic()
             work.say(progress(kind, state))
-        work.pause(until_next_look(state))
-        state = look(work, tables, kind, state, each, **more)
+        work.pause(until_next_look(state, time.monotonic() - began))
+        state = look(work, tables, kind, state, users, **more)
         work.figures["job"] = state
     work.say(progress(kind, state))
     return state
 
 
-def until_next_look(state: Answer) -> float:
-    """Return how many seconds a job may be left alone: each look starts a program where the job runs."""
-    return max(LOOK_SECONDS, min((state.get("left_seconds") or 0.0) * LOOK_SHARE, LONGEST_LOOK_SECONDS))
+def until_next_look(state: Answer, watched: float) -> float:
+    """Return how many seconds a job may be left alone: each look starts a program where the job runs.
+
+    A share of what is left, and where nobody can say that, of the seconds that it has been `watched`.
+    """
+    left = state.get("left_seconds")
+    return max(LOOK_SECONDS, min((watched if left is None else left) * LOOK_SHARE, LONGEST_LOOK_SECONDS))
 
 
 def begin(work: Work, tables: ControlTables, kind: str, **more: Any) -> Answer:
@@ -104,11 +107,13 @@ def begin(work: Work, tables: ControlTables, kind: str, **more: Any) -> Answer:
     return tables.job("start", kind, **more)
 
 
-def look(work: Work, tables: ControlTables, kind: str, before: Answer, each: Callable[[], None], **more: Any) -> Answer:
-    """Return the job's state; the one from before where the control host does not answer."""
+def look(
+    work: Work, tables: ControlTables, kind: str, before: Answer, users: Users | None = None, **more: Any
+) -> Answer:
+    """Return the job's state, which hears of users; the one from before where the control host does not answer."""
     try:
-        each()
-        found = tables.job("state", kind, **{key: more[key] for key in ("run",) if key in more})
+        asked = {key: more[key] for key in ("run",) if key in more} | (users.look() if users else {})
+        found = tables.job("state", kind, **asked)
         work.figures.pop("unanswered", None)
         return found
     except StageFailedError as error:

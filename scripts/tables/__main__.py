@@ -25,7 +25,6 @@ VERBS: Mapping[str, str] = {
     "mirror": "mirroring:mirror",
     "probe": "mirroring:probe",
     "job": "job:job",
-    "pace": "pace:pace",
 }
 REFUSED = 3
 Verb = Callable[[Mapping[str, Any]], dict[str, Any]]

@@ -1,13 +1,14 @@
 """The verb `job`: long work started, asked for, stopped. It outlives whoever started it.
 
     {"ring", "data", "do": "start" | "state" | "stop" | "outside", "kind": "backfill" | "compare" | "scan",
-     "run"?, "paced"?, "streams"?, "afresh"?, "by"?}
+     "run"?, "paced"?, "streams"?, "afresh"?, "by"?, "users"?: {"p99_ms", "p99_before_ms"}}
  -> {"job", "state": "running" | "done" | "failed" | "absent", "rows", "ranges", "ranges_done", "rate", "left_seconds",
      "reason", "figures", …}
 
 `start` attaches to work that runs, leaves work alone that is done (unless "afresh"), and goes on with work that was
-stopped or killed. `outside` ends work whose rest another program ("by") has done. With systemd a job is the transient
-unit of its name; elsewhere a process of its own session.
+stopped or killed. `outside` ends work whose rest another program ("by") has done. `users` is what paced work is to hear
+of them, told along with any of these: a verb of its own would cost them more. With systemd a job is the transient unit
+of its name; elsewhere a process of its own session.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Any
 
 from scripts.tables.errors import MisuseError, TablesError
 from scripts.tables.held import is_held, job_name
-from scripts.tables.progress import Progress
+from scripts.tables.progress import Progress, Users
+from scripts.tables.request import value
 
 START_SECONDS, STOP_SECONDS = 45.0, 30.0
 POLL_SECONDS = 0.05
@@ -38,6 +40,8 @@ def job(document: Mapping[str, Any]) -> dict[str, Any]:
     """Do what the document says; return the job's state afterwards."""
     name, progress = job_name(document), Progress()
     do = document.get("do")
+    if "users" in document:
+        progress.tell_users(read_users(value(document, "users", dict), progress.clock()))
     if do == "start":
         start(name, document, progress)
     elif do == "stop":
@@ -47,6 +51,15 @@ def job(document: Mapping[str, Any]) -> dict[str, Any]:
     elif do != "state":
         raise MisuseError("do must be start, state, stop or outside")
     return state(name, progress)
+
+
+def read_users(told: Mapping[str, Any], at: float) -> Users:
+    """Return how users fare, heard at the moment `at`."""
+    figures: list[Any] = [told.get(key) for key in ("p99_ms", "p99_before_ms")]
+    for figure in figures:
+        if not isinstance(figure, int | float) or isinstance(figure, bool) or not 0 <= figure < 1e9:
+            raise MisuseError("users must have p99_ms and p99_before_ms, in milliseconds")
+    return Users(float(figures[0]), float(figures[1]), at)
 
 
 def start(name: str, document: Mapping[str, Any], progress: Progress) -> None:

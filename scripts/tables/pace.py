@@ -1,7 +1,7 @@
 """How fast a copy may go: faster by steps while users are well, slower by a factor at the first sign that they are not.
 
 Additive increase, multiplicative decrease, decided by a pure function of what is known: the 99th percentile of the
-users' requests (told by the deployer with the verb `pace`, from the load balancers' logs), of the copy's own writes,
+users' requests (told by the deployer as it looks at the job, from the load balancers' logs), of the copy's own writes,
 and the work that waits on each node. What is heard of users and nodes counts once: a percentile jumps, and steps that
 are small beside its jumps end where it is as often above its aim as below. Whoever hears nothing for long goes slowly.
 """
@@ -15,9 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.tables.errors import MisuseError
-from scripts.tables.progress import Progress, Users
-from scripts.tables.request import value
+from scripts.tables.progress import Users
 
 STALE_SECONDS = 20.0
 SLOWEST, SLOW, FASTEST = 10.0, 20.0, 20_000.0  # rows a second
@@ -168,15 +166,3 @@ class Governor:
         self.overloaded, self._heard = False, at
         self.rate, reason = decide(self.rate, signs)
         self.reason = reason or self.reason
-
-
-def pace(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The verb `pace`: {"users": {"p99_ms", "p99_before_ms"}} -> {"told": true}."""
-    users = value(document, "users", dict)
-    figures = [users.get(key) for key in ("p99_ms", "p99_before_ms")]
-    for figure in figures:
-        if not isinstance(figure, int | float) or isinstance(figure, bool) or not 0 <= figure < 1e9:
-            raise MisuseError("users must have p99_ms and p99_before_ms, in milliseconds")
-    progress = Progress()
-    progress.tell_users(Users(float(figures[0]), float(figures[1]), progress.clock()))
-    return {"told": True}

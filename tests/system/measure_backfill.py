@@ -43,7 +43,7 @@ from scripts.inventory import Inventory, load
 from scripts.release.control_tables import ControlTables
 from scripts.release.databases import Databases
 from scripts.release.documents import Stack
-from scripts.release.jobs import Users
+from scripts.release.jobs import LONGEST_LOOK_SECONDS, Users
 from scripts.release.load_balancers import LoadBalancers
 from scripts.release.users import slowest_of
 from scripts.tables.request import read_data, read_ring
@@ -163,9 +163,9 @@ def paced(inventory: Inventory, stack: Stack) -> dict[str, Any]:
     with LoadTest(inventory, Load(rate=RATE, seconds=TURNS * (TURN_SECONDS + HEARD_SECONDS) * 2.5 + 240)) as test:
         time.sleep(SETTLE_SECONDS + TURN_SECONDS)
         alone = [slowest_of(balancers, TURN_SECONDS)]
-        users = Users(balancers, copy, alone[0])
+        users = Users(balancers, alone[0])
         copy.job("start", "backfill", paced=True, afresh=True)
-        tell_for(users, START_SECONDS)  # a copy starts once, which is not what a turn is to show
+        follow(copy, users, START_SECONDS)  # a copy starts once, which is not what a turn is to show
         for _ in range(TURNS):
             still = stand_still(copy)
             alone.append(slowest_of(balancers, TURN_SECONDS))
@@ -214,9 +214,9 @@ def stand_still(copy: ControlTables) -> Span:
 def going(copy: ControlTables, users: Users, seconds: float) -> tuple[Span, float]:
     """Copy for a turn as a release does; return from when to when, and the rows a second."""
     signal(copy, "CONT")
-    tell_for(users, HEARD_SECONDS)
+    follow(copy, users, HEARD_SECONDS)
     began, rows = time.time(), int(copy.job("state", "backfill")["rows"])
-    tell_for(users, seconds)
+    follow(copy, users, seconds)
     state, ended = copy.job("state", "backfill"), time.time()
     assert state["state"] == "running", f"the copy ended, take more rows: {state}"
     return (began, ended), round((int(state["rows"]) - rows) / (ended - began), 1)
@@ -224,15 +224,15 @@ def going(copy: ControlTables, users: Users, seconds: float) -> tuple[Span, floa
 
 def signal(copy: ControlTables, name: str) -> None:
     """Let the copy's process stand still or go on."""
-    copy.session().run(f"pkill -{name} -f '^[^ ]*python3.* scripts.tables.work '", timeout=30)
+    copy.session().run(f"systemctl kill --signal={name} {copy.job('state', 'backfill')['job']}", timeout=30)
 
 
-def tell_for(users: Users, seconds: float) -> None:
-    """Tell the copy how users fare for some time."""
+def follow(copy: ControlTables, users: Users, seconds: float) -> None:
+    """Look at the copy as often as a release does, for some time, and tell it how users fare."""
     end = time.time() + seconds
-    while time.time() < end:
-        users.tell()
-        time.sleep(0.5)
+    while (left := end - time.time()) > 0:
+        copy.job("state", "backfill", **users.look())
+        time.sleep(min(left, LONGEST_LOOK_SECONDS))
 
 
 def within(requests: list[Request], span: Span) -> list[Request]:

@@ -32,8 +32,8 @@ def act(work: Work) -> str:
         return taken
     tables = ControlTables(work.told.stack, data)
     paced = work.told.release.plan.get("backfill_pace", "users") == "users"
-    users = Users(work.load_balancers, tables, with_the_mirror(work, tables) if paced else None)
-    state = follow(work, tables, "backfill", users.tell if paced else lambda: None, paced=paced)
+    users = Users(work.load_balancers, with_the_mirror(work, tables) if paced else None)
+    state = follow(work, tables, "backfill", users if paced else None, paced=paced)
     work.figures["users_p99_before_ms"] = users.before_ms
     work.figures["users_worst_p99_ms"] = users.worst_ms
     took = max((state.get("ended") or 0.0) - (state.get("began") or 0.0), 0.0)

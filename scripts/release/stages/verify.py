@@ -7,7 +7,7 @@ that the one for which writes wait finds little to do.
 from __future__ import annotations
 
 from components.stages import waits
-from scripts.release.comparison import compare, differences, in_words, told_of_users
+from scripts.release.comparison import compare, differences, heard_users, in_words
 from scripts.release.control_tables import ControlTables
 from scripts.release.errors import StageFailedError
 from scripts.release.jobs import follow
@@ -35,8 +35,8 @@ def act(work: Work) -> str:
 
 def scan(work: Work, tables: ControlTables) -> str:
     """Scan both tables while users write: what the old one has is brought over, nothing is taken back yet."""
-    paced, each = told_of_users(work, tables)
-    state = follow(work, tables, "scan", each, run="live", paced=paced, afresh=True, deletes=False)
+    users = heard_users(work)
+    state = follow(work, tables, "scan", users, run="live", paced=users is not None, afresh=True, deletes=False)
     figures = state["figures"]
     work.figures["scanned"] = dict(figures)
     return f"{figures.get('levelled', 0)} of {figures.get('rows', 0)} rows brought over since the copy; writes go on"

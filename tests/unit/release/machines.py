@@ -70,7 +70,7 @@ QUICK = {
     "scripts.release.jobs.LONGEST_LOOK_SECONDS": 0.01,
     "scripts.release.stages.backfill.MIRRORED_SECONDS": 0.01,
     "scripts.release.jobs.ROUND_SECONDS": 0.0,
-    "scripts.release.jobs.PACE_SECONDS": 0.0,
+    "scripts.release.jobs.BETWEEN_SECONDS": 0.0,
     "scripts.release.load_balancers.RESTART_SECONDS": 1.0,
     "scripts.release.remote_journal.LEASE_SECONDS": 20.0,
 }

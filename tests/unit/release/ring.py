@@ -187,12 +187,10 @@ class RingInMemory:
     def do_count(self, data: Mapping[str, Any], _: Any) -> dict[str, Any]:
         return {"tables": {name: len(table.alive()) for name, table in self.tables.items()}}
 
-    def do_pace(self, data: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-        self.told.append(dict(asked["users"]))
-        return {"told": True}
-
     def do_job(self, data: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         name = "-".join(filter(None, [asked["kind"], str(data["number"]), asked.get("run", "")]))
+        if "users" in asked:
+            self.told.append(dict(asked["users"]))
         job = self.jobs.get(name)
         if asked["do"] == "start" and (job is None or (asked.get("afresh") and job.state != "running")):
             job = self.jobs[name] = Job(asked["kind"], deletes=asked.get("deletes", False))

@@ -83,23 +83,15 @@ def test_load_balancers_are_asked_for_users_times_one_after_another_and_counted_
             self.asked.append(list(names))
             return {name: {"a-blue": {"times_ms": [self.times[name]] * 100}} for name in names}
 
-    class Tables:
-        told: ClassVar[list[dict[str, float]]] = []
-
-        def pace(self, users: dict[str, float]) -> None:
-            self.told.append(users)
-
-    for name in ("ROUND_SECONDS", "PACE_SECONDS"):
+    for name in ("ROUND_SECONDS", "BETWEEN_SECONDS"):
         monkeypatch.setattr(f"scripts.release.jobs.{name}", 0.0)
-    balancers, tables = Balancers(), Tables()
-    users = Users(cast("Any", balancers), cast("Any", tables), 10.0)
-    users.tell()
-    users.tell()
+    balancers = Balancers()
+    users = Users(cast("Any", balancers), 10.0)
+    told = [users.look(), users.look()]
     balancers.times["lb-a"] = 90.0
-    users.tell()
-    users.tell()
+    told += [users.look(), users.look()]
     assert balancers.asked == [["lb-a"], ["lb-b"], ["lb-a"], ["lb-b"]]
-    assert [told["p99_ms"] for told in tables.told] == [10.0, 10.0, 90.0, 90.0]
+    assert [each["users"] for each in told] == [{"p99_ms": p99, "p99_before_ms": 10.0} for p99 in (10, 10, 90, 90)]
     assert users.worst_ms == 90.0
 
 

@@ -92,7 +92,7 @@ def test_no_write_is_lost_and_none_goes_to_a_trigger(world: ScanWorld) -> None:
     assert world.ring.triggers == {} and all(node.pairs == {} for node in world.ring.nodes.values())
     assert world.pairs() == [("r2-2.0.0", "left")]
     assert world.machines.journal.read()["live"]["tables"] == {"item": "item_r2"}
-    done = [verb for verb in world.ring.verbs if not verb.startswith(("job state", "pace"))]
+    done = [verb for verb in world.ring.verbs if not verb.startswith("job state")]
     assert done == [
         *("inspect", "measure", "create", "job start backfill", "job start scan live"),
         *("job stop scan frozen", "measure", "job start scan frozen"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.tables.progress import Progress
 from tests.unit.tables.changes import DOCUMENT
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,17 +38,23 @@ def test_a_verb_that_nobody_knows_is_the_callers_mistake(run, arguments):
     assert "the verbs are inspect" in done.stderr
 
 
-@pytest.mark.parametrize("content", ["no json", "[]", '{"users": {"p99_ms": true, "p99_before_ms": 3}}', "{}"])
+USERS = json.dumps({"data": DOCUMENT, "do": "state", "kind": "backfill", "users": {"p99_ms": True, "p99_before_ms": 3}})
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", USERS, "{}"], ids=["no json", "a list", "users", "nothing"])
 def test_a_document_that_makes_no_sense_is_the_callers_mistake(run, content):
-    done = run("pace", content=content)
+    done = run("job", content=content)
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_is_told_of_the_users_is_kept(run):
-    done = run("pace", content=json.dumps({"users": {"p99_ms": 12.5, "p99_before_ms": 11}}))
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"told": True})
+def test_who_asks_for_a_jobs_state_tells_of_the_users_in_passing(run, tmp_path):
+    users = {"p99_ms": 12.5, "p99_before_ms": 11}
+    content = json.dumps({"ring": RING, "data": DOCUMENT, "do": "state", "kind": "backfill", "users": users})
+    assert run("job", content=content).returncode == 0
+    heard = Progress(tmp_path / "journal.sqlite").users()
+    assert heard and (heard.p99_ms, heard.p99_before_ms) == (12.5, 11.0)
 
 
 def test_a_jobs_state_is_json(run):
