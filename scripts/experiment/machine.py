@@ -20,6 +20,29 @@ def describe() -> dict[str, Any]:
     }
 
 
+class Stolen:
+    """Which share of this machine's processors its hypervisor gives to others, from when the object is made.
+
+    The kernel's own account (proc_stat(5), «steal»): time in which something here was ready to run and did not.
+    """
+
+    def __init__(self) -> None:
+        self._all, self._stolen = processor_times(read("/proc/stat"))
+
+    def share(self) -> float | None:
+        """The share since then, 0 to 1; None where the kernel keeps no account, or no time has passed."""
+        now, stolen = processor_times(read("/proc/stat"))
+        return round((stolen - self._stolen) / (now - self._all), 4) if now > self._all else None
+
+
+def processor_times(stat: str) -> tuple[int, int]:
+    """All of the processors' time and what of it was stolen, in ticks, from the text of /proc/stat."""
+    line = first(r"^cpu\s+([\d ]+)$", stat)
+    # user nice system idle iowait irq softirq steal; guests' times are in user and nice already.
+    ticks = [int(each) for each in line.split()[:8]]
+    return sum(ticks), ticks[7] if len(ticks) == 8 else 0
+
+
 def read(path: str) -> str:
     """A file's text, empty where it cannot be read."""
     try:

@@ -14,6 +14,7 @@ from scripts.experiment.deployer import Deployed, Deployer, release_document
 from scripts.experiment.folder import Folder, write_json
 from scripts.experiment.load.attack import Load, LoadError, LoadTest
 from scripts.experiment.load.retries import find_retries
+from scripts.experiment.machine import Stolen
 from scripts.experiment.plan import (
     EXPECTED,
     LONGEST_RELEASE,
@@ -50,6 +51,7 @@ class Measured:
     watch: CapacityWatch
     began: float
     ended: float
+    stolen: float | None = None
     deployed: Deployed | None = None
     version: str | None = None
     known: str | None = None  # the newest release before the run
@@ -136,10 +138,10 @@ def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTe
             stack.enter_context(writes)
         test = stack.enter_context(LoadTest(bench.inventory, load))
         bench.say(f"{run.id}: load of {level.rate} requests/s")
-        found = Measured(test, watch, time.time(), 0.0)
+        found, stolen = Measured(test, watch, time.time(), 0.0), Stolen()
         found.deployed = act(bench, run, found.began)
         wait_until(max(found.began + settings.seconds, found.deployed.ended + TAIL_SECONDS if found.deployed else 0))
-        found.ended = time.time()
+        found.ended, found.stolen = time.time(), stolen.share()
         if test.is_over:
             raise LoadError(f"the load of {load.bound:g} s ended before the release did")
     return found
@@ -215,6 +217,7 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
         "missing": test.summary["missing"],
         "failed": test.summary["failed"],
         "lag_p99_ms": test.summary["lag_p99_ms"],
+        "stolen": measured.stolen,
         "release": release,
         "duplicates": retries.duplicates if retries else None,
         "proxy_retries": retries.by_proxy if retries else None,

@@ -48,7 +48,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as run.json has it. `capacity` is (unix seconds, application servers that serve); None: not known."""
+    """A run as run.json has it. `capacity` is (unix seconds, application servers that serve); None: not known.
+
+    `stolen` is the share of the processors that the machine's hypervisor gave to others.
+    """
 
     id: str
     level: str
@@ -66,6 +69,7 @@ class Run:
     duplicates: int | None
     proxy_retries: int | None
     lag_p99_ms: float | None
+    stolen: float | None
     capacity: tuple[tuple[float, int], ...]
     check_passed: bool | None
     notes: tuple[str, ...]
@@ -184,6 +188,7 @@ def parse_run(document: Mapping[str, Any]) -> Run:
         duplicates=document.get("duplicates"),
         proxy_retries=document.get("proxy_retries"),
         lag_p99_ms=document.get("lag_p99_ms"),
+        stolen=document.get("stolen"),
         capacity=tuple((float(sample["at"]), int(sample["serving"])) for sample in document.get("capacity") or ()),
         check_passed=bool(check["passed"]) if check else None,
         notes=tuple(document.get("notes") or ()),

@@ -18,7 +18,7 @@ from scripts.experiment.pictures.style import Picture
 from scripts.experiment.pictures.thesis import thesis_pictures
 from scripts.experiment.pictures.timelines import timeline_pictures
 from scripts.experiment.records import Experiment
-from scripts.experiment.report_words import sentence
+from scripts.experiment.report_words import percent, sentence
 from scripts.experiment.soak import verdict
 from scripts.experiment.statistics.inferiority import Verdict
 from scripts.journal.words import span
@@ -38,6 +38,7 @@ LABELS = {
 }
 SHOWN_REASONS = 4
 SAMPLES = "soak.csv"
+QUIET_SHARE = 0.02  # of the processors, taken by others in a run: less is not worth a word
 
 
 def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
@@ -145,7 +146,7 @@ def requests_in_words(experiment: Experiment) -> str:
 
 def remarks(results: Results) -> list[str]:
     """What a reader should know before taking the figures as they are."""
-    found = []
+    found = stolen(results)
     if results.missing:
         some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
         found.append(f"planned and not measured: {len(results.missing)}, {some}")
@@ -165,6 +166,18 @@ def remarks(results: Results) -> list[str]:
                 found.append(f"{measured.run.id}: {measured.summary.unsent:,} requests were due and never begun")
             found += [f"{measured.run.id}: {note}" for note in measured.run.notes]
     return found
+
+
+def stolen(results: Results) -> list[str]:
+    """The sentence on a machine that others used as well, where they did."""
+    shares = [m.run.stolen for cell in results.cells for m in cell.measured if m.run.stolen is not None]
+    if not shares or max(shares) <= QUIET_SHARE:
+        return []
+    least, most = percent(min(shares)), percent(max(shares))
+    return [
+        f"this machine was not alone: its hypervisor gave others {least} to {most} of the processors during a run, so "
+        "that times differ by more than what a release costs"
+    ]
 
 
 def as_source(picture: Picture) -> str:

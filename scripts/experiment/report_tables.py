@@ -179,7 +179,7 @@ def failed(results: Results) -> Table:
 def times(results: Results) -> Table:
     """How long users waited, in ms."""
     headings = ("load", "scenario", "strategy", "average", "p50", "p99", "p99.9", "max", "average in the release",
-                "p99 in the release")  # fmt: skip
+                "p99 in the release", "processor taken by others")  # fmt: skip
     rows = [
         row(
             *names_of(cell),
@@ -188,6 +188,7 @@ def times(results: Results) -> Table:
             milliseconds(max(cell.values("max_ms"))),
             milliseconds(mean_of([measured.summary.release_average_ms for measured in cell.measured])),
             milliseconds(mean_of([measured.summary.release_p99_ms for measured in cell.measured])),
+            taken(mean_of([measured.run.stolen for measured in cell.measured])),
         )
         for cell in results.cells
     ]
@@ -198,6 +199,11 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     """The mean of what is known."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
+
+
+def taken(share: float | None) -> str:
+    """A share of the processors in words; UNKNOWN where there is no account of it."""
+    return UNKNOWN if share is None else percent(share)
 
 
 def servers(cell: Cell) -> str:
@@ -246,7 +252,7 @@ def runs(results: Results) -> Table:
     """Every run, in the order in which they were made."""
     measured = sorted((each for cell in results.cells for each in cell.measured), key=lambda each: each.run.order)
     headings = ("run", "release", "requests", "failed", "average", "p99", "p99.9", "max", "good", "worst second",
-                "sent twice", "tried again by HAProxy")  # fmt: skip
+                "sent twice", "tried again by HAProxy", "processor taken by others")  # fmt: skip
     return Table(headings, tuple(run_row(each) for each in measured), number_from=2)
 
 
@@ -263,6 +269,7 @@ def run_row(measured: Measured) -> tuple[Text, ...]:
         percent(summary.availability),
         percent(summary.worst_second),
         *(UNKNOWN if count is None else str(count) for count in (run.duplicates, run.proxy_retries)),
+        taken(run.stolen),
     )
 
 

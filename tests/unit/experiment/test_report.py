@@ -168,6 +168,14 @@ def test_what_went_wrong_with_runs_is_on_the_page(tmp_path, without_pictures):
     assert "002-low-successful-bluegreen-1: the generator was late" in page.text
 
 
+def test_a_machine_that_others_used_as_well_is_said_to_be_one(tmp_path, without_pictures):
+    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
+    assert "this machine was not alone" not in Page(make(folder).read_text("utf-8")).text
+    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
+    place.write_text(place.read_text("utf-8").replace('"stolen": 0.004', '"stolen": 0.31'), "utf-8")
+    assert "its hypervisor gave others 0.40 % to 31.0 % of the processors" in Page(make(folder).read_text("utf-8")).text
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [(0, "0 %"), (1, "100 %"), (0.99996, "99.996 %"), (0.9999999, "99.999 %"), (0.5, "50.0 %"), (0.05, "5.0 %"),
