@@ -24,6 +24,7 @@ from scripts.release.remote_journal import BEAT_SECONDS, LEASE_SECONDS
 from scripts.release.work import StoppedError, Work, is_protected
 from scripts.ssh import SshError
 
+RENEW_SHARE = 0.2  # of the time that load balancers wait; a renewal starts a program on each of them
 SILENT = "journal_silent_since"  # by the deployer's clock, which one update shares
 Ending = tuple[State, str]
 Action = Callable[[Work], str]
@@ -80,7 +81,7 @@ def beat(work: Work, endings: queue.Queue[Ending]) -> None:
 
 def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
     """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
-    heard = float(work.told.figure(SILENT) or time.time())
+    heard, renewed = float(work.told.figure(SILENT) or time.time()), 0.0
     if work.heard is not None:
         listen(work, work.heard, endings)
     while not work.stopped.wait(0 if work.token and work.heard is None else BEAT_SECONDS):
@@ -99,7 +100,8 @@ def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
             work.figures[SILENT] = round(heard, 1)
             if time.time() - heard > LEASE_SECONDS:
                 stop(work, endings, f"{error}; without its journal and lock a release must not go on")
-        renew(work, endings)
+        if time.time() - renewed >= deadman_seconds(work) * RENEW_SHARE and renew(work, endings):
+            renewed = time.time()
         left = freezing.seconds_left(work)
         if left is not None and left < 0:
             stop(work, endings, f"writes have waited for {span(freezing.ceiling(work.told.release.plan))}, the longest")
@@ -116,16 +118,22 @@ def listen(work: Work, heard: Mapping[str, Any], endings: queue.Queue[Ending]) -
         stop(work, endings, f"aborted by {aborted['who']}{why}")
 
 
-def renew(work: Work, endings: queue.Queue[Ending]) -> None:
-    """Tell the load balancers' timers that the deployer lives, once a shift has armed them."""
+def renew(work: Work, endings: queue.Queue[Ending]) -> bool:
+    """Tell the load balancers' timers that the deployer lives, once a shift has armed them; return whether it did."""
     if is_protected(work.stage.kind) or not (work.told.figure("armed") or work.figures.get("armed")):
-        return
+        return False
     try:
-        work.load_balancers.renew(int(work.told.release.plan["deadman_seconds"]))
+        work.load_balancers.renew(deadman_seconds(work))
     except RevertedError as error:
         stop(work, endings, f"a load balancer has taken the shift back: {error}")
     except StageFailedError:
-        return  # the work meets the same and says it better
+        return False  # the work meets the same and says it better
+    return True
+
+
+def deadman_seconds(work: Work) -> int:
+    """Return how long load balancers wait for a deployer that is silent."""
+    return int(work.told.release.plan["deadman_seconds"])
 
 
 def stop(work: Work, endings: queue.Queue[Ending], reason: str) -> None:

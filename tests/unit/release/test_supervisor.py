@@ -292,6 +292,17 @@ def test_the_timers_are_renewed_once_a_shift_has_armed_them(run: Run, machines: 
     assert {(host, verb) for host, verb, _ in machines.orders} == {(f"lb-{site}", "renew") for site in "abcd"}
 
 
+def test_the_timers_are_renewed_in_good_time_and_not_at_every_heartbeat(run: Run, machines: Machines) -> None:
+    def smoke(work: Work) -> str:
+        machines.orders.clear()
+        work.pause(1.0)
+        return "done"
+
+    run.to("install-2")
+    supervise(run, "smoke-2", smoke)
+    assert sorted(host for host, verb, _ in machines.orders if verb == "renew") == ["lb-a", "lb-b", "lb-c", "lb-d"]
+
+
 def test_before_a_shift_there_is_nothing_to_renew(run: Run, machines: Machines) -> None:
     machines.orders.clear()
     supervise(run, "smoke-1", lambda work: work.pause(0.3) or "done")
