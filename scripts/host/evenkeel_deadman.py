@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import time
 from typing import Any
 
@@ -61,6 +60,9 @@ def disarm() -> None:
 
 def run() -> None:
     """See to it that somebody watches."""
+    # Imported here alone: it would be a third of each start of evenkeel-traffic, and that starts often.
+    import subprocess  # noqa: PLC0415
+
     done = subprocess.run(["systemctl", "start", UNIT], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RefusedError(f"the dead-man timer {UNIT} cannot be started: {done.stderr.strip()}")

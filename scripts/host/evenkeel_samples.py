@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -16,6 +15,8 @@ USERS = "app"  # the backend; requests that name a version are not users'
 
 def samples(seconds: float) -> dict[str, Any]:
     """Return {"servers": {server: {"requests", "errors", "times_ms"}}} of the last `seconds`."""
+    import subprocess  # noqa: PLC0415 - as in evenkeel_deadman
+
     command = ["journalctl", "-t", "haproxy", "-o", "cat", "--no-pager", "-q", f"--since=@{time.time() - seconds:.3f}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as journal:
         return {"servers": summed(journal.stdout or ())}

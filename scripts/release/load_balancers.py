@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts.release.documents import Stack, Version, listed
 from scripts.release.errors import FencedError, HeldError, RevertedError, StageFailedError
@@ -14,6 +14,8 @@ from scripts.ssh import CommandError, Session, SshError, UnreachableError
 
 WEIGHT = 100
 RESTART_SECONDS = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 1.0
+Left = TypeVar("Left")
 FENCED, HELD, FIRED, AWAY = 4, 5, 6, 7  # evenkeel-traffic's exit statuses
 
 
@@ -154,22 +156,15 @@ class LoadBalancers(Fleet):
 
     def wait_until_up(self, names: Collection[str], seconds: float) -> dict[str, list[str]]:
         """Wait until every load balancer sees these servers up; return {server: load balancers that do not}."""
-        end = time.monotonic() + seconds
-        while True:
-            missing = seen_down(self.state(), names)
-            if not missing or time.monotonic() > end:
-                return missing
-            time.sleep(0.25)
+        return patiently(lambda: seen_down(self.state(), names), seconds)
 
     def wait_until_idle(self, names: Collection[str], seconds: float) -> int:
         """Wait until no request is in progress on these servers; return how many still are when the time is over."""
-        end = time.monotonic() + seconds
-        while True:
-            routings = self.state()
-            busy = sum(routing.servers[name].sessions for routing in routings.values() for name in names)
-            if not busy or time.monotonic() > end:
-                return busy
-            time.sleep(0.25)
+
+        def busy() -> int:
+            return sum(routing.servers[name].sessions for routing in self.state().values() for name in names)
+
+        return patiently(busy, seconds)
 
     def _send(self, command: list[str], document: Mapping[str, Any] | None) -> dict[str, Routing]:
         """Run a verb on every load balancer and sort out the answers."""
@@ -188,6 +183,18 @@ class LoadBalancers(Fleet):
         if not self.reachable:
             raise StageFailedError(f"no load balancer can be reached: {listed(self.hosts)}")
         return {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
+
+
+def patiently(look: Callable[[], Left], seconds: float) -> Left:
+    """Look until nothing is left, or the time is over; return what is left.
+
+    Less and less often: each look starts a program on every load balancer, which users feel where these are busy.
+    """
+    end, pause = time.monotonic() + seconds, FIRST_PAUSE
+    while (left := look()) and time.monotonic() < end:
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+    return left
 
 
 def told_of(live: Version, alone: bool) -> dict[str, Any]:

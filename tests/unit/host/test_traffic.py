@@ -21,7 +21,6 @@ LIVE = {"version": "1.0.0", "sha256": "0", "slot": "blue"}
 
 @pytest.fixture
 def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHaproxy:
-    import evenkeel_deadman
     import evenkeel_haproxy
     import evenkeel_routing
 
@@ -29,7 +28,7 @@ def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHaproxy:
     monkeypatch.setattr(evenkeel_haproxy, "FOLDER", str(tmp_path))
     monkeypatch.setattr(evenkeel_haproxy, "ask", fake.ask)
     monkeypatch.setattr(evenkeel_routing, "WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(evenkeel_deadman.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: SimpleNamespace(returncode=0))
     return fake
 
 
