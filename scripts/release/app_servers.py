@@ -14,7 +14,7 @@ from scripts.ssh import CommandError, Session, SshError
 UPLOAD_SECONDS = 120.0
 START_SECONDS = 150.0
 STOP_SECONDS = 60.0
-WARM_REQUESTS = 50
+WARM_REQUESTS = 100
 
 Answer = TypeVar("Answer")
 

@@ -105,5 +105,10 @@ def test_warming_up_sends_plain_gets_in_turn(address: str) -> None:
     done = evenkeel_smoke.warm(address, checks, 9)
     assert (done["requests"], done["failed"]) == (9, 3)
     assert done["max_ms"] >= done["p50_ms"] > 0
-    assert sorted(set(SEEN)) == ["GET /a", "GET /broken", "GET /c"]
+    assert SEEN == ["GET /a", "GET /c", "GET /broken"] * 3
     assert evenkeel_smoke.warm(address, [], 9)["requests"] == 0
+
+
+def test_an_instance_that_is_slow_is_not_warmed_for_long(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evenkeel_smoke, "WARM_SECONDS", 0.2)
+    assert 0 < evenkeel_smoke.warm(address, [check("/a")], 1_000_000)["requests"] < 1_000_000
