@@ -92,7 +92,7 @@ def doubts(cell: Cell) -> list[str]:
 
 def name(cell: Cell) -> str:
     """A cell in words."""
-    return f"{cell.level.name}, {cell.scenario} release" if cell.is_release else f"{cell.level.name}, {cell.scenario}"
+    return f"{cell.level.label}, {cell.scenario}{' release' if cell.is_release else ''}"
 
 
 def all_requests(cells: Sequence[Cell]) -> Rate:

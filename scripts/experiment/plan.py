@@ -100,6 +100,12 @@ class Level:
     rate: int
     saturated: bool = False
 
+    @property
+    def label(self) -> str:
+        """What it is called where people read it; its name is for files."""
+        share = self.name.removeprefix("knee")
+        return f"{share} % of the knee" if share != self.name and share.isdecimal() else self.name
+
 
 @dataclass(frozen=True)
 class Run:
@@ -146,7 +152,7 @@ def parse_level(name: str, own: Mapping[str, tuple[int, int]], knee: float | Non
         workers, rate = own.get(name) or LEVELS[name]
     elif name.endswith("%") and name[:-1].isdecimal() and 1 <= int(name[:-1]) <= 200:
         rate = max(1, round((knee or 0) * int(name[:-1]) / 100))
-        workers = max(50, rate)
+        workers = min(max(50, rate), MOST_WORKERS)
         name = f"knee{name[:-1]}"
     elif name.count("/") == 1 and all(part.isdecimal() and int(part) for part in name.split("/")):
         workers, rate = (int(part) for part in name.split("/"))

@@ -156,7 +156,7 @@ def remarks(results: Results) -> list[str]:
             found.append(f"{measured.run.id}: the release ended otherwise than its scenario has it: {ended}")
         if cell.scenario in ("aa", "unchanged") and any(a.verdict is Verdict.WORSE for a in cell.against.values()):
             found.append(
-                f"the control {cell.scenario} at level {cell.level.name} is worse than no release, though nothing was "
+                f"the control {cell.scenario} at level {cell.level.label} is worse than no release, though nothing was "
                 "released: this machine was not quiet enough for the verdicts of that level"
             )
         for measured in cell.measured:

@@ -59,7 +59,7 @@ def row(*cells: str | Text) -> tuple[Text, ...]:
 
 def level_name(level: Level) -> str:
     """A level, with a word where the machine cannot carry it."""
-    return f"{level.name} (saturated)" if level.saturated else level.name
+    return f"{level.label} (saturated)" if level.saturated else level.label
 
 
 def glance(results: Results) -> Table:
@@ -240,7 +240,7 @@ def levels(results: Results) -> Table:
     """The levels and whether the machine carries them."""
     rows = [
         row(
-            level.name, str(level.workers), f"{level.rate:g}",
+            level.label, str(level.workers), f"{level.rate:g}",
             Text(("more than it carries: not judged",), "open") if level.saturated else Text(("carried",), "good"),
         )
         for level in results.levels

@@ -45,7 +45,7 @@ def knee_picture(experiment: Experiment) -> Picture | None:
     axes.annotate(f"knee: {experiment.knee:g}/s", (experiment.knee, 1), (4, -10), xycoords=("data", "axes fraction"),
                   textcoords="offset points", fontsize=9)  # fmt: skip
     for level in experiment.levels:
-        axes.annotate(level.name, (level.rate, 0), (0, 4), xycoords=("data", "axes fraction"),
+        axes.annotate(level.label, (level.rate, 0), (0, 4), xycoords=("data", "axes fraction"),
                       textcoords="offset points", ha="center", fontsize=8, rotation=90, va="bottom")  # fmt: skip
     axes.set_xlabel("requests per second")
     axes.set_ylabel("99th percentile, ms")

@@ -37,7 +37,7 @@ def boxes(results: Results, level: Level) -> Picture:
     return finish(
         figure,
         f"runs-{level.name}",
-        f"Every run, {level.name} load ({level.rate} requests/s)",
+        f"Every run, {level.label} load ({level.rate} requests/s)",
         "A dot is a run; the box holds the middle half of a cell's runs, its line is their median.",
     )
 
@@ -72,7 +72,7 @@ def error_picture(results: Results) -> Picture:
                 fontsize=9, fontweight="bold" if rate.failures else "normal",
             )  # fmt: skip
         axes.set_xticks(range(len(cells)), [label_of(cell.scenario, cell.strategy) for cell in cells], fontsize=7)
-        title(axes, f"{level.name} ({level.rate}/s){', saturated' if level.saturated else ''}")
+        title(axes, f"{level.label} ({level.rate}/s){', saturated' if level.saturated else ''}")
         axes.set_ylabel("failed requests, %")
         axes.set_ylim(0, 120 * max(cell.requests.upper for cell in cells))
         axes.grid(axis="y", color="#e5e9ed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 
 from scripts.experiment.cells import Cell, Results
@@ -22,6 +24,7 @@ from scripts.experiment.pictures.style import (
 )
 from scripts.experiment.plan import RELEASES, Level
 from scripts.experiment.records import Stage
+from scripts.experiment.reduce import RunSummary
 
 SHADES = ("#eef3f8", "#dde7f0")
 UNDO = "#f7ddd9"
@@ -46,6 +49,8 @@ def timeline(results: Results, level: Level) -> Picture:
     )
     baseline = results.baseline(level.name)
     usual = baseline.mean("p50_ms") if baseline else None
+    summaries = shown(results, level)
+    length = max(summary.timeline[-1].at + 1 for summary in summaries)
     for row, scenario in enumerate(scenarios):
         for column, strategy in enumerate(strategies):
             axes = grid[row][column]
@@ -53,36 +58,40 @@ def timeline(results: Results, level: Level) -> Picture:
             if cell is None:
                 nothing_here(axes, "not measured")
                 continue
-            draw(axes, cell, usual)
+            draw(axes, cell, usual, length)
             title(axes, f"{SCENARIO_NAMES[scenario]} release, {NAMES.get(strategy, strategy)}", pad=34)
     for axes in grid[-1]:
         axes.set_xlabel("seconds from the beginning of the run")
     legend(grid[0][0], 3)
-    milliseconds_axis(grid[0][0], extent(results, level))
+    grid[0][0].set_xlim(0, length)
+    milliseconds_axis(grid[0][0], extent(summaries))
     saturated = ": more than this machine carries" if level.saturated else ""
     return finish(
         figure,
         f"timeline-{level.name}",
-        f"Response time over a run, {level.name} load ({level.rate} requests/s{saturated})",
+        f"Response time over a run, {level.label} load ({level.rate} requests/s{saturated})",
         "For each strategy the run whose average is the median one: median and 99th percentile of each second, the "
         "release's stages shaded, failed requests as red marks at the bottom.",
     )
 
 
-def extent(results: Results, level: Level) -> list[float]:
-    """All times that a level's picture shows: its rows share one axis."""
-    shown = [cell.median_run.summary for cell in results.cells if cell.level == level and cell.is_release]
-    seconds = [second for summary in shown for second in summary.timeline]
+def shown(results: Results, level: Level) -> list[RunSummary]:
+    """The runs that a level's picture shows."""
+    return [cell.median_run.summary for cell in results.cells if cell.level == level and cell.is_release]
+
+
+def extent(summaries: Sequence[RunSummary]) -> list[float]:
+    """All times of these runs, which share one axis."""
+    seconds = [second for summary in summaries for second in summary.timeline]
     return [time for second in seconds for time in (second.p50_ms, second.p99_ms) if time]
 
 
-def draw(axes: Axes, cell: Cell, usual: float | None) -> None:
-    """One run."""
+def draw(axes: Axes, cell: Cell, usual: float | None, length: float) -> None:
+    """One run, in a picture of so many seconds."""
     measured = cell.median_run
     summary, colour = measured.summary, COLOURS.get(cell.strategy, INK)
     seconds = [second for second in summary.timeline if second.requests]
     at = [second.at + 0.5 for second in seconds]
-    length = summary.timeline[-1].at + 1
     if measured.run.release:
         for number, stage in enumerate(measured.run.release.stages):
             shade(axes, stage, number, summary.started, length)
@@ -98,7 +107,6 @@ def draw(axes: Axes, cell: Cell, usual: float | None) -> None:
             [moment for moment, _ in failed], [0.03] * len(failed), [18 + 6 * count**0.5 for _, count in failed],
             marker="x", color=ALARM, transform=axes.get_xaxis_transform(), label="failed requests", zorder=5,
         )  # fmt: skip
-    axes.set_xlim(0, length)
 
 
 def shade(axes: Axes, stage: Stage, number: int, started: float, length: float) -> None:

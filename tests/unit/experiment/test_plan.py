@@ -69,6 +69,16 @@ def test_a_level_above_the_knee_is_marked(name: str, level: Level) -> None:
     assert make_levels(replace(SETTINGS, levels=(name,), own_levels={"mine": (10, 201)}), 200) == [level]
 
 
+def test_a_share_of_a_high_knee_stays_within_what_the_test_runner_can_do() -> None:
+    (level,) = make_levels(replace(SETTINGS, levels=("90%",)), 2_000)
+    assert (level.workers, level.rate) == (800, 1_800)
+
+
+@pytest.mark.parametrize(("name", "label"), [("knee40", "40 % of the knee"), ("low", "low"), ("knees", "knees")])
+def test_people_read_of_shares_of_the_knee(name: str, label: str) -> None:
+    assert Level(name, 50, 80).label == label
+
+
 def test_a_share_of_the_knee_needs_the_knee() -> None:
     assert check_settings(replace(SETTINGS, levels=("70%",), knee=False)).knee
 

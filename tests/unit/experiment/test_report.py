@@ -1,5 +1,6 @@
 """The report says on one page, by itself, what a folder holds; and says so the same way twice."""
 
+import gzip
 import re
 from html.parser import HTMLParser
 
@@ -8,8 +9,8 @@ import pytest
 from scripts.experiment import report
 from scripts.experiment import report_words as words
 from scripts.experiment.cells import read_results
+from scripts.experiment.pictures import timelines
 from scripts.experiment.pictures.capacity import soak_picture
-from scripts.experiment.pictures.timelines import timeline_pictures
 from scripts.experiment.report import make
 from scripts.experiment.statistics.bounds import rate
 from tests.unit.experiment.simulated import Simulation, write_experiment, write_soak
@@ -119,7 +120,7 @@ def test_the_markdown_has_the_same_tables_and_every_picture_it_names(folder):
 
 
 def test_made_again_from_the_same_runs_it_is_the_same(folder, without_pictures):
-    first, second = (timeline_pictures(read_results(folder))[0] for _ in range(2))
+    first, second = (timelines.timeline_pictures(read_results(folder))[0] for _ in range(2))
     assert first == second
     names = ("report.html", "report.md")
     before, after = ((make(folder), [(folder / name).read_bytes() for name in names]) for _ in range(2))
@@ -146,6 +147,17 @@ def test_a_soak_is_judged_by_its_failures_and_by_what_it_leaves_behind(tmp_path,
     write_soak(folder)
     text = Page(make(folder).read_text("utf-8")).text
     assert "nothing grows: 9 series of 3 hosts" in text
+
+
+def test_every_run_is_drawn_to_its_end(tmp_path, monkeypatch):
+    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=1, seconds=20))
+    for place in folder.glob("runs/*failing*/requests.csv.gz"):
+        lines = gzip.decompress(place.read_bytes()).splitlines(keepends=True)
+        place.write_bytes(gzip.compress(b"".join(lines[: len(lines) // 2])))
+    figures = []
+    monkeypatch.setattr(timelines, "finish", lambda figure, *_: figures.append(figure))
+    timelines.timeline_pictures(read_results(folder))
+    assert {round(axes.get_xlim()[1]) for axes in figures[0].axes} == {20}
 
 
 def test_the_hosts_that_grew_most_are_named_in_a_soaks_picture(tmp_path):

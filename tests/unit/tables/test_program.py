@@ -53,7 +53,7 @@ def test_who_asks_for_a_jobs_state_tells_of_the_users_in_passing(run, tmp_path):
     users = {"p99_ms": 12.5, "p99_before_ms": 11}
     content = json.dumps({"ring": RING, "data": DOCUMENT, "do": "state", "kind": "backfill", "users": users})
     assert run("job", content=content).returncode == 0
-    heard = Progress(tmp_path / "journal.sqlite").users()
+    heard = Progress(tmp_path / "tables.sqlite").users()
     assert heard and (heard.p99_ms, heard.p99_before_ms) == (12.5, 11.0)
 
 
