@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.release.control_tables import ControlTables
-from scripts.release.jobs import Users, follow
+from scripts.release.jobs import Users, follow, gives_way
 from scripts.release.work import Work
 
 Figures = Mapping[str, Any]
@@ -23,8 +23,7 @@ def compare(work: Work, tables: ControlTables, run: str, *, repair: bool = False
 
 def heard_users(work: Work) -> Users | None:
     """Return the users that a job gives way to; None where it does not."""
-    paced = work.told.release.plan.get("backfill_pace", "users") == "users"
-    return Users(work.load_balancers, work.told.figure("users_p99_ms")) if paced else None
+    return Users(work.load_balancers, work.told.figure("users_p99_ms")) if gives_way(work) else None
 
 
 def differences(figures: Figures) -> int:

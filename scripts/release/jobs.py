@@ -67,6 +67,11 @@ class Users:
         return slowest(servers for asked, servers in self._logged.values() if began - asked < WINDOW_SECONDS * 1.5)
 
 
+def gives_way(work: Work) -> bool:
+    """Return whether a release's long work is slowed by users' times, which it has to hear then."""
+    return bool(work.told.release.plan.get("backfill_pace", "users") == "users")
+
+
 def follow(work: Work, tables: ControlTables, kind: str, users: Users | None = None, **more: Any) -> Answer:
     """Start a job or join it, follow it until it is done, and return its last state.
 

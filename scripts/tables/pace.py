@@ -159,7 +159,8 @@ class Governor:
             return
         silent = users is None or now - users.at > STALE_SECONDS
         at = users.at if users else None
-        asked, self._waiting = waiting is not None, waiting if waiting is not None else self._waiting
+        asked = waiting is not None
+        self._waiting = self._waiting if waiting is None else waiting
         signs = Signs(
             users, silent, at != self._heard, p99, usual, asked=asked, overloaded=self.overloaded, **self._waiting
         )

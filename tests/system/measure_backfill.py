@@ -46,6 +46,7 @@ from scripts.release.documents import Stack
 from scripts.release.jobs import LONGEST_LOOK_SECONDS, Users
 from scripts.release.load_balancers import LoadBalancers
 from scripts.release.users import slowest_of
+from scripts.tables.held import job_name
 from scripts.tables.request import read_data, read_ring
 from scripts.tables.sstables import obstacle, requests
 from tests.system.running import ROOT, STACK
@@ -224,7 +225,8 @@ def going(copy: ControlTables, users: Users, seconds: float) -> tuple[Span, floa
 
 def signal(copy: ControlTables, name: str) -> None:
     """Let the copy's process stand still or go on."""
-    copy.session().run(f"systemctl kill --signal={name} {copy.job('state', 'backfill')['job']}", timeout=30)
+    unit = job_name({"kind": "backfill", "data": copy.data})
+    copy.session().run(["systemctl", "kill", f"--signal={name}", unit], timeout=30)
 
 
 def follow(copy: ControlTables, users: Users, seconds: float) -> None:

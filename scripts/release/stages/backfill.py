@@ -14,7 +14,7 @@ from scripts.journal.words import span
 from scripts.release.control_tables import ControlTables
 from scripts.release.databases import Databases
 from scripts.release.errors import StageFailedError
-from scripts.release.jobs import Users, follow
+from scripts.release.jobs import Users, follow, gives_way
 from scripts.release.users import slowest_of
 from scripts.release.work import Work
 from scripts.tables.request import read_data
@@ -31,7 +31,7 @@ def act(work: Work) -> str:
     if taken := take_over(work, data):
         return taken
     tables = ControlTables(work.told.stack, data)
-    paced = work.told.release.plan.get("backfill_pace", "users") == "users"
+    paced = gives_way(work)
     users = Users(work.load_balancers, with_the_mirror(work, tables) if paced else None)
     state = follow(work, tables, "backfill", users if paced else None, paced=paced)
     work.figures["users_p99_before_ms"] = users.before_ms
