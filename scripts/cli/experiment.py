@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.experiment.errors import ExperimentError
+from scripts.experiment.errors import ExperimentError, FolderError
+
+MOST_FAULTS = 5  # that the terminal names; the page has them all
 
 experiment_app = typer.Typer(invoke_without_command=True)
 
@@ -108,18 +111,9 @@ def report(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Its pa
 
 def perform(resume: str | None, stack: str | None, settings: Any, name: str) -> int:
     """Begin an experiment or go on with one, and make its report; the command's exit status."""
-    from scripts.experiment import closing, conduct, folder, plan  # noqa: PLC0415  # load only when they are needed
+    from scripts.experiment import closing, conduct  # noqa: PLC0415  # load only when they are needed
 
-    is_ours = False  # what another process may be working in is not ours to remove
-    if resume is not None:
-        place = folder.Folder.open(Path(resume))
-    elif settings is None and (unfinished := folder.newest_unfinished()):
-        place = unfinished
-        say(f"going on with {place.name}; `--quick` begins another one")
-    else:
-        settings = settings or plan.PRESETS["quick"]
-        say(conduct.announce(settings))
-        place, is_ours = conduct.begin(settings, stack, name), True
+    place, is_ours = folder_of(resume, stack, settings, name)
     say(f"results go to {place.path}")
     try:
         whole = conduct.conduct(place)
@@ -134,8 +128,35 @@ def perform(resume: str | None, stack: str | None, settings: Any, name: str) -> 
         say(sentence)
     if not whole:
         say(f"some runs could not be made; `evenkeel experiment --resume {place.name}` tries them again")
+    faults = closing.faults(place)
+    for sentence in faults[:MOST_FAULTS]:
+        say(sentence)
+    if len(faults) > MOST_FAULTS:
+        say(f"and {len(faults) - MOST_FAULTS} more such: see the page")
     print(make_report(place.path))
-    return 0 if whole else 1
+    return 0 if whole and not faults else 1
+
+
+def folder_of(resume: str | None, stack: str | None, settings: Any, name: str) -> tuple[Any, bool]:
+    """The folder to work in, and whether it was made just now: another's is not ours to remove."""
+    from scripts.experiment import conduct, folder, plan  # noqa: PLC0415  # see above
+    from scripts.inventory import load  # noqa: PLC0415  # see above
+
+    if resume is not None:
+        place = folder.Folder.open(Path(resume))
+        begun_on = place.document["stack"]
+        asked = stack or os.environ.get("EVENKEEL_STACK") or begun_on
+        if asked != begun_on:
+            raise FolderError(
+                f"{place.name} was begun on stack {begun_on}, not on {asked}", f"go on with `--stack {begun_on}`"
+            )
+        return place, False
+    if settings is None and (unfinished := folder.newest_unfinished(load(stack).stack)):
+        say(f"going on with {unfinished.name}; `--quick` begins another one")
+        return unfinished, False
+    settings = settings or plan.PRESETS["quick"]
+    say(conduct.announce(settings))
+    return conduct.begin(settings, stack, name), True
 
 
 def make_report(folder: Path) -> Path:

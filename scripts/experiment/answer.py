@@ -1,9 +1,10 @@
 """«Did users notice?»: the one answer of an experiment for each strategy, and the sentences that say why.
 
-Pure. Users noticed where more requests failed than without a release, or where times got worse than the margin allows.
-They did not where nothing more failed and every level shows that times are no worse. Everything between, such as too
-few runs, is «cannot be told». Where nothing was measured without a release, only failures are looked at. Levels above
-what the machine carries have no say.
+Pure. Users noticed where more requests failed than without a release, where an acknowledged write is not there, or
+where times got worse than the margin allows. They did not where nothing more failed and every level shows that times
+are no worse. Everything between, such as too few runs, or a release that ended otherwise than planned, is «cannot be
+told». Where nothing was measured without a release, only failures are looked at. Levels above what the machine carries
+have no say in times and failed requests.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scripts.experiment.cells import JUDGED, Cell, Results
+from scripts.experiment.cells import Cell, Results
 from scripts.experiment.statistics.bounds import Rate, rate
 from scripts.experiment.statistics.inferiority import Verdict
 
-NAMES = {"average_ms": "average", "p99_ms": "99th percentile"}
+NAMES = {
+    "average_ms": "average",
+    "p99_ms": "99th percentile",
+    "release_average_ms": "average while it ran",
+    "release_p99_ms": "99th percentile while it ran",
+}
 
 
 class Noticed(StrEnum):
@@ -48,20 +54,37 @@ def answer(results: Results, strategy: str) -> Answer:
     """The answer for one strategy."""
     cells = [cell for cell in results.cells if cell.strategy == strategy and cell.is_release]
     fit = [cell for cell in cells if not cell.level.saturated]
+    bad = [sentence for cell in cells for sentence in lost(cell)]
+    bad += [sentence for cell in fit for sentence in complaints(results, cell)]
+    if bad:
+        return Answer(strategy, Noticed.YES, all_requests(fit), all_releases(fit), tuple(bad))
     if not fit:
         where = "every level is above what this machine carries" if cells else "no run with a release is finished"
         return Answer(strategy, Noticed.UNKNOWN, all_requests(cells), all_releases(cells), (where,))
-    bad = [sentence for cell in fit for sentence in complaints(results, cell)]
-    if bad:
-        return Answer(strategy, Noticed.YES, all_requests(fit), all_releases(fit), tuple(bad))
+    odd = [sentence for cell in cells for sentence in ended_otherwise(cell)]
+    if odd:
+        return Answer(strategy, Noticed.UNKNOWN, all_requests(fit), all_releases(fit), tuple(odd))
     if not any(results.baseline(cell.level.name) for cell in fit):
         only = "there are no runs without a release: times are not compared"
         return Answer(strategy, Noticed.NO_FAILURE, all_requests(fit), all_releases(fit), (only,))
     open_questions = [sentence for cell in fit for sentence in doubts(cell)]
     if open_questions:
         return Answer(strategy, Noticed.UNKNOWN, all_requests(fit), all_releases(fit), tuple(open_questions))
-    kept = f"average and 99th percentile stayed within the margin in all {len(fit)} cells"
+    where = "of whole runs and while the release ran"
+    kept = f"average and 99th percentile, {where}, stayed within the margin in all {len(fit)} cells"
     return Answer(strategy, Noticed.NO, all_requests(fit), all_releases(fit), (kept,))
+
+
+def lost(cell: Cell) -> list[str]:
+    """The runs of a cell that lost writes, in one sentence."""
+    count = len(cell.lost_writes)
+    return [f"{name(cell)}: acknowledged writes were lost in {count} of {len(cell.measured)} runs"] if count else []
+
+
+def ended_otherwise(cell: Cell) -> list[str]:
+    """The releases of a cell that did not end as its scenario has it, in one sentence: it shows nothing of those."""
+    count = len(cell.unexpected)
+    return [f"{name(cell)}: {count} of {len(cell.measured)} ended otherwise than planned"] if count else []
 
 
 def complaints(results: Results, cell: Cell) -> list[str]:
@@ -71,16 +94,16 @@ def complaints(results: Results, cell: Cell) -> list[str]:
     usual = baseline.requests.value if baseline else 0.0
     if cell.requests.value > usual:
         found.append(f"{cell.requests.failures:,} of {cell.requests.tries:,} requests failed")
-    for figure in JUDGED:
-        if figure in cell.against and cell.against[figure].verdict is Verdict.WORSE:
-            found.append(f"{NAMES[figure]} {cell.against[figure].inferiority.ratio:.2f} times as long")
+    for figure, against in cell.against.items():
+        if against.verdict is Verdict.WORSE:
+            found.append(f"{NAMES[figure]} {against.inferiority.ratio:.2f} times as long")
     return [f"{name(cell)}: {', '.join(found)}"] if found else []
 
 
 def doubts(cell: Cell) -> list[str]:
     """What cannot be told of a cell."""
     open_figures = [
-        NAMES[figure] for figure in JUDGED
+        NAMES[figure] for figure in cell.judged
         if figure not in cell.against or cell.against[figure].verdict is not Verdict.NO_WORSE
     ]  # fmt: skip
     if not open_figures:

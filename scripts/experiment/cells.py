@@ -1,8 +1,9 @@
 """The runs of an experiment put into cells, and each cell compared with the runs that had no release.
 
 A cell is a level, a scenario and a strategy. Its baseline are the runs of the same level with the scenario `none`. What
-decides is whether its average and its p99 are no worse within the margin (`statistics.inferiority`), by Holm's
-correction over the cells of one strategy. A level above what the machine carries is shown and not judged: what is
+decides is whether its average and its p99 are no worse within the margin (`statistics.inferiority`), each by Holm's
+correction over the cells of one strategy: of the whole run, as the thesis has it, and of the time in which the release
+ran, which a longer run does not dilute. A level above what the machine carries is shown and not judged: what is
 measured there is the queue, not the release.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import geometric_mean
 
 from scripts.experiment.errors import FolderError
 from scripts.experiment.plan import CONTROLS, EXPECTED, RELEASES, Level
@@ -21,7 +23,10 @@ from scripts.experiment.statistics.comparison import Comparison, compare, holm
 from scripts.experiment.statistics.inferiority import Inferiority, Verdict, inferiority
 from scripts.experiment.statistics.shift import Interval, hodges_lehmann, paired_ratio
 
-JUDGED = ("average_ms", "p99_ms")
+# Of a release's own time; a run without a release has its whole time instead.
+OWN_TIME = {"release_average_ms": "average_ms", "release_p99_ms": "p99_ms"}
+JUDGED = (*OWN_TIME.values(), *OWN_TIME)
+COMPARED = ("average_ms", "p99_ms", "p999_ms", "max_ms", "error_percent")
 OLD_WAY = "halves"
 
 
@@ -38,8 +43,6 @@ class Against:
     """One figure of a cell against its baseline. `p` is p_no_worse by Holm, None at a saturated level."""
 
     inferiority: Inferiority
-    shift: Interval
-    comparison: Comparison | None
     p: float | None = None
 
     @property
@@ -49,28 +52,52 @@ class Against:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """One figure of a cell beside its baseline by other tests, which decide nothing.
+
+    `paired` is the ratio to the baseline's run of the same block: what drifts from block to block is not in it.
+    """
+
+    shift: Interval
+    comparison: Comparison | None
+    paired: Interval | None
+
+
+@dataclass(frozen=True)
 class Cell:
-    """The runs of a level, a scenario and a strategy. `against` by figure (JUDGED); empty for the baseline itself."""
+    """The runs of a level, a scenario and a strategy.
+
+    `against` by what is judged, `beside` by what is compared (COMPARED); both empty for the baseline itself.
+    """
 
     level: Level
     scenario: str
     strategy: str | None
     measured: tuple[Measured, ...]
     against: dict[str, Against] = field(default_factory=dict)
+    beside: dict[str, Beside] = field(default_factory=dict)
 
     @property
     def is_release(self) -> bool:
         """Whether its runs have a release in them."""
         return self.scenario in RELEASES
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The figures that decide."""
+        return JUDGED if self.is_release else tuple(OWN_TIME.values())
+
     def values(self, figure: str) -> list[float]:
         """A figure of each run, in the order of blocks."""
-        return [float(getattr(measured.summary, figure)) for measured in self.measured]
+        return list(self.by_block(figure).values())
 
-    def mean(self, figure: str) -> float:
-        """The mean over the runs."""
-        values = self.values(figure)
-        return sum(values) / len(values)
+    def by_block(self, figure: str) -> dict[int, float]:
+        """A figure of each run, by its block."""
+        return {each.run.block: value_of(each.summary, figure) for each in self.measured}
+
+    def typical_ms(self, figure: str) -> float:
+        """The geometric mean over the runs, which verdicts have as well."""
+        return geometric_mean(self.values(figure))
 
     @property
     def requests(self) -> Rate:
@@ -93,16 +120,27 @@ class Cell:
         ]  # fmt: skip
 
     def percentile_ms(self, percent: float) -> float:
-        """A percentile of all the cell's requests, in ms."""
+        """A percentile of all the cell's requests, in ms: of rare ones, a single run has too few to tell."""
         histogram = together([measured.summary for measured in self.measured])
         # The histogram names the end of a bucket, which can be a little above the longest time there was.
         return float(min(histogram.get_value_at_percentile(percent) / 1000, max(self.values("max_ms"))))
+
+    @property
+    def lost_writes(self) -> list[Measured]:
+        """Runs after which a write that had been acknowledged was not there."""
+        return [measured for measured in self.measured if measured.run.check_passed is False]
 
     @property
     def median_run(self) -> Measured:
         """The run whose average is the median one: the one to be shown."""
         ordered = sorted(self.measured, key=lambda measured: measured.summary.average_ms)
         return ordered[(len(ordered) - 1) // 2]
+
+
+def value_of(summary: RunSummary, figure: str) -> float:
+    """A figure of a run."""
+    value = getattr(summary, figure)
+    return float(getattr(summary, OWN_TIME[figure]) if value is None else value)
 
 
 @dataclass(frozen=True)
@@ -205,13 +243,28 @@ def against_baseline(cell: Cell, baseline: Cell | None) -> Cell:
     """A cell with its figures compared; as it is where there is no baseline or too few runs."""
     if baseline is None or cell is baseline:
         return cell
-    found = {}
-    for figure in JUDGED:
-        before, after = baseline.values(figure), cell.values(figure)
-        test, shift = inferiority(before, after), hodges_lehmann(before, after)
-        if test is not None and shift is not None:
-            found[figure] = Against(test, shift, compare(before, after))
-    return replace(cell, against=found)
+    tests = {figure: inferiority(baseline.values(figure), cell.values(figure)) for figure in cell.judged}
+    return replace(
+        cell,
+        against={figure: Against(test) for figure, test in tests.items() if test is not None},
+        beside={figure: beside(cell, baseline, figure) for figure in COMPARED},
+    )
+
+
+def beside(cell: Cell, baseline: Cell, figure: str) -> Beside:
+    """One figure of a cell by the tests that decide nothing."""
+    before, after = baseline.values(figure), cell.values(figure)
+    shift = hodges_lehmann(before, after)
+    if shift is None:
+        raise ValueError("a cell has a run at least")
+    return Beside(shift, compare(before, after), paired(baseline, cell, figure))
+
+
+def paired(before: Cell, after: Cell, figure: str) -> Interval | None:
+    """The ratio of a figure of two cells, in the blocks that have both."""
+    theirs, ours = before.by_block(figure), after.by_block(figure)
+    blocks = sorted(ours.keys() & theirs.keys())
+    return paired_ratio([theirs[block] for block in blocks], [ours[block] for block in blocks])
 
 
 def ratios(results: Results) -> list[Ratio]:
@@ -221,9 +274,6 @@ def ratios(results: Results) -> list[Ratio]:
         old = results.cell(cell.level.name, cell.scenario, OLD_WAY)
         if old is None or cell.strategy in (None, OLD_WAY):
             continue
-        ours, theirs = ({each.run.block: each.summary for each in c.measured} for c in (cell, old))
-        blocks = sorted(ours.keys() & theirs.keys())
-        for figure in ("average_ms", "p99_ms", "max_ms"):
-            before, after = ([getattr(side[block], figure) for block in blocks] for side in (theirs, ours))
-            found.append(Ratio(cell, old, figure, paired_ratio(before, after)))
+        for figure in ("average_ms", "p99_ms", "p999_ms", "max_ms"):
+            found.append(Ratio(cell, old, figure, paired(old, cell, figure)))
     return found

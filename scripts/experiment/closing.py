@@ -18,14 +18,41 @@ def sentences(folder: Folder) -> list[str]:
         in_words(strategy or "no release", [run for run in runs if run["strategy"] == strategy])
         for strategy in sorted(strategies, key=lambda name: (name is not None, name))
     ]
-    table = folder.path / "soak.csv"
+    table = folder.path / soak.TABLE
     return found + (soak.verdict(table) if table.exists() else [])
+
+
+def faults(folder: Folder) -> list[str]:
+    """What no experiment may end well with, in sentences: a release that ended otherwise than planned, a lost write.
+
+    How many requests fail, and how long they take, is what an experiment is made to find out. A soak is a test: there a
+    failed request, and memory or disk that grows, is a fault as well.
+    """
+    runs = [folder.read_run(run["id"]) for run in folder.document["runs"] if folder.is_done(run["id"])]
+    found = [f"{run['id']}: the release ended otherwise than planned" for run in runs if is_otherwise(run)]
+    found += [f"{run['id']}: acknowledged writes are missing" for run in runs if not is_sound(run)]
+    if folder.document["kind"] == "soak":
+        found += [f"{run['id']}: {run['failed']} requests failed" for run in runs if run["failed"]]
+        if soak.grows(folder.path / soak.TABLE):
+            found.append("memory or disk grows from release to release")
+    return found
+
+
+def is_otherwise(run: Mapping[str, Any]) -> bool:
+    """Whether a run has a release and it did not end as its scenario has it."""
+    wanted = EXPECTED.get(run["scenario"])
+    return wanted is not None and (run["release"] or {}).get("verdict") != wanted
+
+
+def is_sound(run: Mapping[str, Any]) -> bool:
+    """Whether no acknowledged write of a run is missing, as far as it was followed up."""
+    return bool((run.get("check") or {"passed": True})["passed"])
 
 
 def in_words(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     """What the runs of a strategy came to. Levels above what the machine carries are told apart."""
     releases = [run for run in runs if run["scenario"] in EXPECTED]
-    otherwise = sum((run["release"] or {}).get("verdict") != EXPECTED[run["scenario"]] for run in releases)
+    otherwise = sum(is_otherwise(run) for run in releases)
     count = "1 release" if len(releases) == 1 else f"{len(releases)} releases"
     told = f"{count}, {otherwise} ended otherwise than planned; " if releases else ""
     return f"{name}: {told}{counted([run for run in runs if not run['saturated']])}" + (
@@ -39,4 +66,7 @@ def counted(runs: Sequence[Mapping[str, Any]]) -> str:
     """Requests and failures of some runs; one that left no result has failed, too."""
     twice = sum(run["duplicates"] or 0 for run in runs)
     said = f"{sum(run['sent'] for run in runs):,} requests, {sum(run['failed'] for run in runs):,} failed"
-    return said + (f", {twice} sent twice by their client" if twice else "")
+    checked = [run for run in runs if run.get("check")]
+    lost = sum(not is_sound(run) for run in checked)
+    told = f"; writes followed up in {len(checked)} runs, acknowledged ones missing after {lost}" if checked else ""
+    return said + (f", {twice} sent twice by their client" if twice else "") + told

@@ -3,6 +3,7 @@
     experiment.json          what was asked for, on which machine, the knee, the runs in their order
     runs/ID/run.json         one run: when, what was released, how it ended
     runs/ID/requests.csv.gz  every request of its measured window (load/results.py has the columns)
+    runs/ID.tryN/            an earlier try that was not finished, with what there is of it
     soak.csv                 memory and disk before and after each release of a soak
 
 A run counts as done when its run.json says «finished»: that is written last, so what is killed is run again.
@@ -17,6 +18,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +80,24 @@ class Folder:
         return self.path / "runs" / run
 
     def begin_run(self, run: str) -> Path:
-        """An empty folder for a run; what an earlier try left is removed."""
+        """An empty folder for a run; what an earlier try left is kept beside it: it may be the worst that there was."""
         place = self.run_folder(run)
         if place.exists():
-            shutil.rmtree(place)
+            place.rename(place.with_name(f"{run}.try{len(self.earlier_tries(run)) + 1}"))
         place.mkdir(parents=True)
         return place
+
+    def earlier_tries(self, run: str) -> list[str]:
+        """What came of a run's tries that were not finished, a sentence each, in their order."""
+        found: list[str] = []
+        for number in count(1):
+            place = self.run_folder(f"{run}.try{number}")
+            if not place.exists():
+                break
+            document = self.read_run(place.name)
+            why = "; ".join(document.get("notes") or ("why is not known",))
+            found.append(f"{document.get('outcome', 'interrupted')}, {why}")
+        return found
 
     def read_run(self, run: str) -> dict[str, Any]:
         """What run.json says, empty where there is none yet."""
@@ -112,15 +126,15 @@ class Folder:
         return self.document.get("state") == "finished"
 
 
-def newest_unfinished(under: Path = EXPERIMENTS) -> Folder | None:
-    """The experiment that was begun last and is not finished; None where there is none."""
+def newest_unfinished(stack: str, under: Path = EXPERIMENTS) -> Folder | None:
+    """The experiment on a stack that was begun last and is not finished; None where there is none."""
     found = []
     for path in under.glob(f"*/{DOCUMENT}"):
         try:
             folder = Folder.open(path.parent)
         except FolderError:
             continue
-        if not folder.is_finished:
+        if not folder.is_finished and folder.document.get("stack") == stack:
             found.append(folder)
     return max(found, key=lambda folder: float(folder.document.get("created", 0)), default=None)
 

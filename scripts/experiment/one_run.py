@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from scripts.experiment.capacity import CapacityWatch
 from scripts.experiment.deployer import Deployed, Deployer, release_document
 from scripts.experiment.folder import Folder, write_json
-from scripts.experiment.load.attack import Load, LoadError, LoadTest
+from scripts.experiment.load.attack import Load, LoadTest
 from scripts.experiment.load.retries import find_retries
 from scripts.experiment.machine import Stolen
 from scripts.experiment.plan import (
@@ -45,13 +46,14 @@ class Bench:
 
 @dataclass
 class Measured:
-    """What is known of a run when its load is over."""
+    """What is known of a run when its load is over; unix seconds, 0 for what has not been."""
 
     test: LoadTest
     watch: CapacityWatch
     began: float
     ended: float
     stolen: float | None = None
+    outlived: bool = False  # whether what was to happen under the load took longer than it
     deployed: Deployed | None = None
     version: str | None = None
     known: str | None = None  # the newest release before the run
@@ -63,7 +65,7 @@ def perform(bench: Bench, run: Run, level: Level) -> dict[str, Any]:
     """Make a run and keep it; what its run.json says.
 
     Raises LoadError, SshError and the like where the run could not be made (run.json then says «failed», and why) and
-    KeyboardInterrupt («interrupted»).
+    KeyboardInterrupt («interrupted»). What had been measured by then is kept.
     """
     place = bench.folder.begin_run(run.id)
     started = time.time()
@@ -72,15 +74,12 @@ def perform(bench: Bench, run: Run, level: Level) -> dict[str, Any]:
     try:
         measured = measure(bench, run, level)
         document |= as_document(bench, run, level, measured)
+        document["notes"] += [f"tried before: {earlier}" for earlier in bench.folder.earlier_tries(run.id)]
     except BaseException as error:
         outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         why = str(error) or type(error).__name__
         write_json(place / "run.json", document | {"outcome": outcome, "notes": [why]})
         raise
-    (place / "requests.csv.gz").write_bytes(measured.test.table)
-    write_json(place / "failures.json", measured.test.summary["failures"])
-    if measured.deployed is not None:
-        (place / "pulumi.log").write_text(measured.deployed.said, "utf-8")
     write_json(place / "run.json", document)
     return document
 
@@ -130,21 +129,35 @@ def measure(bench: Bench, run: Run, level: Level) -> Measured:
 
 
 def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTest | None) -> Measured:
-    """Do under load what the scenario is named after, and wait until the run's time is over."""
+    """Do under load what the scenario is named after, and wait until the run's time is over; keep what was measured."""
     settings = bench.settings
-    with ExitStack() as stack:
-        watch = stack.enter_context(CapacityWatch(bench.inventory, load.bound + settings.warmup + 300))
-        if writes is not None:
-            stack.enter_context(writes)
-        test = stack.enter_context(LoadTest(bench.inventory, load))
-        bench.say(f"{run.id}: load of {level.rate} requests/s")
-        found, stolen = Measured(test, watch, time.time(), 0.0), Stolen()
-        found.deployed = act(bench, run, found.began)
-        wait_until(max(found.began + settings.seconds, found.deployed.ended + TAIL_SECONDS if found.deployed else 0))
-        found.ended, found.stolen = time.time(), stolen.share()
-        if test.is_over:
-            raise LoadError(f"the load of {load.bound:g} s ended before the release did")
+    test = LoadTest(bench.inventory, load)
+    watch = CapacityWatch(bench.inventory, load.bound + settings.warmup + 300)
+    found = Measured(test, watch, 0.0, 0.0)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(watch)
+            if writes is not None:
+                stack.enter_context(writes)
+            stack.enter_context(test)
+            bench.say(f"{run.id}: load of {level.rate} requests/s")
+            found.began, stolen = time.time(), Stolen()
+            found.deployed = act(bench, run, found.began)
+            tail = found.deployed.ended + TAIL_SECONDS if found.deployed else 0.0
+            wait_until(max(found.began + settings.seconds, tail))
+            found.ended, found.stolen, found.outlived = time.time(), stolen.share(), test.is_over
+    finally:
+        keep(bench.folder.run_folder(run.id), found)
     return found
+
+
+def keep(place: Path, found: Measured) -> None:
+    """Write down what was measured, whatever comes after: a run that could not be finished is evidence, too."""
+    if found.deployed is not None:
+        (place / "pulumi.log").write_text(found.deployed.said, "utf-8")
+    if hasattr(found.test, "table"):  # else there is none: the load itself went wrong
+        (place / "requests.csv.gz").write_bytes(found.test.table)
+        write_json(place / "failures.json", found.test.summary["failures"])
 
 
 def prepare(bench: Bench, run: Run) -> str | None:
@@ -208,7 +221,7 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
     release = release_document(record, measured.deployed, measured.version)
     retries, why = find_retries(bench.inventory, test.name, measured.began - bench.settings.warmup)
     start = test.summary["scheduled_ns"] / 1e9
-    seconds = max(0.0, measured.ended - start)
+    seconds = min(max(0.0, measured.ended - start), test.load.bound)
     document = {
         "outcome": "finished",
         "seconds": round(seconds, 3),
@@ -222,12 +235,12 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
         "duplicates": retries.duplicates if retries else None,
         "proxy_retries": retries.by_proxy if retries else None,
         "capacity": [{"at": moment, "serving": count} for moment, count in measured.watch.samples],
-        "notes": [*measured.watch.problems, *([why] if why else []), *remarks(run, level, test, release)],
+        "notes": [*measured.watch.problems, *([why] if why else []), *remarks(run, level, measured, release)],
     }
     return document | ({"check": measured.writes} if measured.writes is not None else {})
 
 
-def remarks(run: Run, level: Level, test: LoadTest, release: dict[str, Any] | None) -> list[str]:
+def remarks(run: Run, level: Level, measured: Measured, release: dict[str, Any] | None) -> list[str]:
     """What a reader of the run should know before taking its figures as they are."""
     found = []
     wanted = EXPECTED.get(run.scenario)
@@ -235,7 +248,10 @@ def remarks(run: Run, level: Level, test: LoadTest, release: dict[str, Any] | No
         found.append(f"the release should have {wanted} and is {release['verdict']}: {release['reason']}")
     if run.scenario == "unchanged" and release and (release["status"] or release["id"]):
         found.append(f"`pulumi up` without a change ended with {release['status']} and release {release['id']}")
-    lag = test.summary["lag_p99_ms"]
+    if measured.outlived:
+        bound = f"the load of {measured.test.load.bound:g} s"
+        found.append(f"the release took longer than {bound}: what users got after that is not known")
+    lag = measured.test.summary["lag_p99_ms"]
     if lag is not None and lag > LAG_MS and not level.saturated:
         found.append(f"the generator was late: 1 % of the requests by more than {lag:.0f} ms")
     return found

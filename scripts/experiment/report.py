@@ -19,7 +19,7 @@ from scripts.experiment.pictures.thesis import thesis_pictures
 from scripts.experiment.pictures.timelines import timeline_pictures
 from scripts.experiment.records import Experiment
 from scripts.experiment.report_words import percent, sentence
-from scripts.experiment.soak import verdict
+from scripts.experiment.soak import TABLE, verdict
 from scripts.experiment.statistics.inferiority import Verdict
 from scripts.journal.words import span
 
@@ -36,8 +36,13 @@ LABELS = {
     "rolling": "Rolling",
     "canary": "Canary",
 }
+CONTROL_REMARKS = {
+    "aa": "runs without a release, made again, are worse than those without one: this machine was not quiet enough for "
+    "the verdicts of that level",
+    "unchanged": "`pulumi up` that changes nothing is worse than none: part of what a release costs users here is the "
+    "deployer's own work on the same processors, or this machine was not quiet enough",
+}
 SHOWN_REASONS = 4
-SAMPLES = "soak.csv"
 QUIET_SHARE = 0.02  # of the processors, taken by others in a run: less is not worth a word
 
 
@@ -47,7 +52,7 @@ def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
     Runs that are not measured yet are named on the page; `say` is told what is worked on.
     """
     results = read_results(folder, say)
-    samples = folder / SAMPLES
+    samples = folder / TABLE
     pictures = draw(results, samples)
     context = content(results, pictures) | {"soak": verdict(samples) if samples.exists() else []}
     place = folder / "pictures"
@@ -130,6 +135,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("system", f"{machine.get('os', 'unknown')}, {machine.get('kernel', '')}"),
         ("stack", experiment.stack),
         ("knee", f"{experiment.knee:g} requests/s" if experiment.knee is not None else "not looked for"),
+        ("writes followed up", followed_up(results)),
     ]  # fmt: skip
     return [(name, value) for name, value in found if value]
 
@@ -144,24 +150,31 @@ def requests_in_words(experiment: Experiment) -> str:
     return f"{words}{rows}; {'kept-alive connections' if settings.get('keepalive') else 'a connection each'}"
 
 
+def followed_up(results: Results) -> str:
+    """In how many runs every write was followed up, and what came of it; empty where in none."""
+    checked = [m for cell in results.cells for m in cell.measured if m.run.check_passed is not None]
+    lost = sum(not measured.run.check_passed for measured in checked)
+    return f"in {len(checked)} runs; an acknowledged one was missing after {lost} of them" if checked else ""
+
+
 def remarks(results: Results) -> list[str]:
-    """What a reader should know before taking the figures as they are."""
-    found = stolen(results)
-    if results.missing:
-        some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
-        found.append(f"planned and not measured: {len(results.missing)}, {some}")
+    """What a reader should know before taking the figures as they are, what weighs most first."""
+    found = [
+        f"{measured.run.id}: the checker found acknowledged writes that are not there"
+        for cell in results.cells for measured in cell.lost_writes
+    ]  # fmt: skip
     for cell in results.cells:
         for measured in cell.unexpected:
             ended = measured.run.release.verdict if measured.run.release else "made no release"
             found.append(f"{measured.run.id}: the release ended otherwise than its scenario has it: {ended}")
-        if cell.scenario in ("aa", "unchanged") and any(a.verdict is Verdict.WORSE for a in cell.against.values()):
-            found.append(
-                f"the control {cell.scenario} at level {cell.level.label} is worse than no release, though nothing was "
-                "released: this machine was not quiet enough for the verdicts of that level"
-            )
+    found += stolen(results)
+    if results.missing:
+        some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
+        found.append(f"planned and not measured: {len(results.missing)}, {some}")
+    for cell in results.cells:
+        if cell.scenario in CONTROL_REMARKS and any(a.verdict is Verdict.WORSE for a in cell.against.values()):
+            found.append(f"level {cell.level.label}: {CONTROL_REMARKS[cell.scenario]}")
         for measured in cell.measured:
-            if measured.run.check_passed is False:
-                found.append(f"{measured.run.id}: the checker found acknowledged writes that are not there")
             if measured.summary.unsent:
                 found.append(f"{measured.run.id}: {measured.summary.unsent:,} requests were due and never begun")
             found += [f"{measured.run.id}: {note}" for note in measured.run.notes]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from scripts.experiment.answer import NAMES as FIGURE_NAMES
-from scripts.experiment.cells import JUDGED, Against, Cell, Measured, Results, ratios
+from scripts.experiment.cells import OWN_TIME, Against, Cell, Measured, Results, ratios
 from scripts.experiment.plan import RELEASES, Level
 from scripts.experiment.report_words import (
     UNKNOWN,
@@ -32,7 +32,7 @@ SCENARIOS = {
     "unchanged": "`up` without change",
 }
 TONES = {Verdict.NO_WORSE: "good", Verdict.WORSE: "bad", Verdict.INCONCLUSIVE: "open"}
-FIGURES = FIGURE_NAMES | {"max_ms": "longest"}
+FIGURES = FIGURE_NAMES | {"p999_ms": "99.9th percentile", "max_ms": "longest", "error_percent": "failed, percent"}
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def cost(results: Results, cell: Cell | None) -> Text:
     count = cell.requests
     lost = f"{percent(count.value)} failed ({count.failures:,})" if count.failures else "0 failed"
     if baseline is None:
-        return Text((f"{milliseconds(cell.mean('average_ms'))} ms", lost), "bad" if count.failures else "")
-    ratio = factor(cell.mean("average_ms") / baseline.mean("average_ms"))
+        return Text((f"{milliseconds(cell.typical_ms('average_ms'))} ms", lost), "bad" if count.failures else "")
+    ratio = factor(cell.typical_ms("average_ms") / baseline.typical_ms("average_ms"))
     return Text((f"{ratio} the time", lost), tone_of(results, cell))
 
 
@@ -95,10 +95,12 @@ def tone_of(results: Results, cell: Cell) -> str:
     if cell.level.saturated:
         return ""
     baseline = results.baseline(cell.level.name)
-    verdicts = {cell.against[figure].verdict for figure in JUDGED if figure in cell.against}
-    if cell.requests.value > (baseline.requests.value if baseline else 0) or Verdict.WORSE in verdicts:
+    verdicts = {against.verdict for against in cell.against.values()}
+    usual = baseline.requests.value if baseline else 0
+    if cell.requests.value > usual or cell.lost_writes or Verdict.WORSE in verdicts:
         return "bad"
-    return "good" if verdicts == {Verdict.NO_WORSE} and len(cell.against) == len(JUDGED) else "open"
+    is_good = verdicts == {Verdict.NO_WORSE} and len(cell.against) == len(cell.judged) and not cell.unexpected
+    return "good" if is_good else "open"
 
 
 def thesis_cost(level: str, scenario: str) -> Text:
@@ -112,11 +114,7 @@ def thesis_cost(level: str, scenario: str) -> Text:
 
 def verdicts(results: Results) -> Table:
     """Is it no worse? A row a figure of each cell."""
-    rows = []
-    for cell in results.cells:
-        for figure in JUDGED:
-            if figure in cell.against:
-                rows.append(verdict_row(cell, figure, cell.against[figure]))
+    rows = [verdict_row(cell, figure, against) for cell in results.cells for figure, against in cell.against.items()]
     headings = ("load", "scenario", "strategy", "figure", "without, ms", "with, ms", "ratio", "90 % interval",
                 "margin", "p (Holm)", "verdict")  # fmt: skip
     return Table(headings, tuple(rows), number_from=4)
@@ -145,15 +143,18 @@ def comparisons(results: Results) -> Table:
     """The same cells by other tests, for comparison with the thesis."""
     rows = []
     for cell in results.cells:
-        for figure, against in cell.against.items():
-            tests = against.comparison
+        for figure, beside in cell.beside.items():
+            tests = beside.comparison
             found = (tests.student, tests.welch, tests.mann_whitney) if tests else (None, None, None)
+            same = cell.against[figure].inferiority.p_same if figure in cell.against else None
+            ratio = beside.paired
             rows.append(row(
-                *names_of(cell), FIGURES[figure], shift(against.shift), probability(against.inferiority.p_same),
-                *(probability(p) for p in found),
+                *names_of(cell), FIGURES[figure], shift(beside.shift),
+                f"{factor(ratio.value)} ({between(ratio.low, ratio.high)})" if ratio else UNKNOWN,
+                probability(same), *(probability(p) for p in found),
             ))  # fmt: skip
-    headings = ("load", "scenario", "strategy", "figure", "shift, ms (95 %)", "p, the same (TOST)", "p, Student",
-                "p, Welch", "p, Mann-Whitney")  # fmt: skip
+    headings = ("load", "scenario", "strategy", "figure", "shift (95 %)", "ratio in the same block (95 %)",
+                "p, the same (TOST)", "p, Student", "p, Welch", "p, Mann-Whitney")  # fmt: skip
     return Table(headings, tuple(rows), number_from=4)
 
 
@@ -177,17 +178,16 @@ def failed(results: Results) -> Table:
 
 
 def times(results: Results) -> Table:
-    """How long users waited, in ms."""
-    headings = ("load", "scenario", "strategy", "average", "p50", "p99", "p99.9", "max", "average in the release",
-                "p99 in the release", "processor taken by others")  # fmt: skip
+    """How long users waited, in ms: typical runs, and the longest of all."""
+    headings = ("load", "scenario", "strategy", "average", "p50", "p99", "p99.9", "p99.9 of all", "max",
+                "average while it ran", "p99 while it ran", "processor taken by others")  # fmt: skip
     rows = [
         row(
             *names_of(cell),
-            milliseconds(cell.mean("average_ms")),
-            *(milliseconds(cell.percentile_ms(each)) for each in (50, 99, 99.9)),
+            *(milliseconds(cell.typical_ms(figure)) for figure in ("average_ms", "p50_ms", "p99_ms", "p999_ms")),
+            milliseconds(cell.percentile_ms(99.9)),
             milliseconds(max(cell.values("max_ms"))),
-            milliseconds(mean_of([measured.summary.release_average_ms for measured in cell.measured])),
-            milliseconds(mean_of([measured.summary.release_p99_ms for measured in cell.measured])),
+            *(milliseconds(cell.typical_ms(figure) if cell.is_release else None) for figure in OWN_TIME),
             taken(mean_of([measured.run.stolen for measured in cell.measured])),
         )
         for cell in results.cells

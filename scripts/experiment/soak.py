@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scripts.experiment.one_run import Bench
 
 COLUMNS = ("release", "at", "host", "service", "memory_bytes", "disk_bytes")
+TABLE = "soak.csv"
 PROGRAM = Path(__file__).with_name("host_usage.py")
 SECONDS = 120.0
 WORKERS = 2  # hosts asked at once: they may share the processors of one machine
@@ -68,7 +69,7 @@ def sample(bench: Bench, release: int, say: Callable[[str], None]) -> None:
         if isinstance(answer, SshError):
             say(f"memory and disk of {name} are not known: {answer}")
     found = {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
-    append(bench.folder.path / "soak.csv", rows(release, at, found))
+    append(bench.folder.path / TABLE, rows(release, at, found))
 
 
 def rows(release: int, at: float, found: Mapping[str, Mapping[str, Any]]) -> Iterable[Sequence[Any]]:
@@ -119,6 +120,11 @@ def growth(path: Path) -> list[Growth]:
         releases = counted[-1] - counted[0]
         found.append(Growth(host, service, kind, values[0], float(slope), float(low), float(high), releases))
     return sorted(found, key=lambda each: each.slope * each.releases, reverse=True)
+
+
+def grows(path: Path) -> bool:
+    """Whether anything certainly grew."""
+    return path.exists() and any(each.grows for each in growth(path))
 
 
 def verdict(path: Path) -> list[str]:

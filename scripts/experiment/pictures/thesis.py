@@ -62,7 +62,7 @@ def times(results: Results, number: str) -> Picture:
 
     def mean_of(place: tuple[str, str], strategy: str | None) -> float | None:
         cell = results.cell(*place, strategy)
-        return cell.mean(quantity) if cell else None
+        return fmean(cell.values(quantity)) if cell else None
 
     ours = our_series(results, mean_of, places)
     ticks = [
@@ -86,7 +86,7 @@ def times(results: Results, number: str) -> Picture:
 def our_errors(results: Results, level: str, scenario: str, strategy: str | None) -> float | None:
     """The mean of the runs' error rates, percent, as the thesis has it."""
     cell = results.cell(level, scenario, strategy)
-    return cell.mean("error_percent") if cell else None
+    return fmean(cell.values("error_percent")) if cell else None
 
 
 def our_series(

@@ -48,7 +48,7 @@ def timeline(results: Results, level: Level) -> Picture:
         len(scenarios), len(strategies), 6.2 * len(strategies), 3.2 * len(scenarios), sharex=True, sharey=True
     )
     baseline = results.baseline(level.name)
-    usual = baseline.mean("p50_ms") if baseline else None
+    usual = baseline.typical_ms("p50_ms") if baseline else None
     summaries = shown(results, level)
     length = max(summary.timeline[-1].at + 1 for summary in summaries)
     for row, scenario in enumerate(scenarios):

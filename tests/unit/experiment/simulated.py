@@ -40,6 +40,7 @@ class Simulation:
     noise: float = 0.05
     kind: str = "custom"
     seed: int = 6
+    release: float = 0.6  # the share of a run that a release takes
 
 
 def write_experiment(folder, simulation=None):
@@ -130,7 +131,7 @@ def write_table(path, rows):
 
 def release_of(run, plan, started):
     """A release that takes the middle of the run, with its stages."""
-    began, seconds = started + plan.seconds * 0.2, plan.seconds * 0.6
+    began, seconds = started + plan.seconds * 0.2, plan.seconds * plan.release
     names = STAGES if run["scenario"] == "successful" else (*STAGES[:4], "rollback", "outcome")
     step = seconds / len(names)
     stages = [
@@ -151,6 +152,8 @@ def requests(run, plan, dice, started, release):
     count = int(plan.seconds * rate)
     at = started + np.arange(count) / rate
     times = middle * dice.lognormal(0, 0.25, count) * dice.lognormal(0, plan.noise)
+    if run["scenario"] in ("aa", "unchanged"):
+        times *= plan.slower.get(None, 1.0)
     failed = np.zeros(count, bool)
     if release:
         during = (at > release["started"]) & (at < release["started"] + release["seconds"])

@@ -30,17 +30,18 @@ def test_an_experiment_is_found_again_by_name_and_by_path(tmp_path: Path) -> Non
 
 
 def test_the_newest_that_is_not_finished_is_gone_on_with(tmp_path: Path) -> None:
-    assert newest_unfinished(tmp_path) is None
+    assert newest_unfinished("mine", tmp_path) is None
     for number, state in enumerate(("interrupted", "running", "finished")):
-        Folder.create(str(number), {"created": float(number), "state": state}, tmp_path)
+        Folder.create(str(number), {"created": float(number), "state": state, "stack": "mine"}, tmp_path)
+    Folder.create("elsewhere", {"created": 9.0, "state": "interrupted", "stack": "theirs"}, tmp_path)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "experiment.json").write_text("{")
-    found = newest_unfinished(tmp_path)
+    found = newest_unfinished("mine", tmp_path)
     assert found is not None
     assert found.name == "1"
 
 
-def test_a_run_is_done_when_it_says_so_and_what_an_earlier_try_left_is_removed(tmp_path: Path) -> None:
+def test_a_run_is_done_when_it_says_so_and_what_an_earlier_try_left_is_kept_beside_it(tmp_path: Path) -> None:
     folder = Folder.create("first", {}, tmp_path)
     place = folder.begin_run("001")
     assert not folder.is_done("001")
@@ -48,6 +49,8 @@ def test_a_run_is_done_when_it_says_so_and_what_an_earlier_try_left_is_removed(t
     (place / "requests.csv.gz").write_bytes(b"half")
     assert not folder.is_done("001")
     assert not list(folder.begin_run("001").iterdir())
+    assert (folder.run_folder("001.try1") / "requests.csv.gz").read_bytes() == b"half"
+    assert folder.earlier_tries("001") == ["interrupted, why is not known"]
     write_json(place / "run.json", {"outcome": "finished"})
     assert folder.is_done("001")
 
@@ -183,3 +186,34 @@ def test_the_end_says_what_failed_and_keeps_what_no_machine_carries_apart(tmp_pa
         "bluegreen: 3 releases, 1 ended otherwise than planned; 2,000 requests, 2 failed; "
         "above what the machine carries: 1,000 requests, 90 failed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({}, "soak", []),
+        ({"release": {"verdict": "rolled-back"}}, "quick", ["0: the release ended otherwise than planned"]),
+        ({"release": None}, "quick", ["0: the release ended otherwise than planned"]),
+        ({"check": {"passed": False, "summary": "lost 2"}}, "quick", ["0: acknowledged writes are missing"]),
+        ({"check": {"passed": True, "summary": "all there"}}, "quick", []),
+        ({"failed": 3}, "quick", []),  # what an experiment is to find out
+        ({"failed": 3}, "soak", ["0: 3 requests failed"]),
+    ],
+)
+def test_what_no_experiment_may_end_well_with(
+    tmp_path: Path, changes: dict[str, Any], kind: str, said: list[str]
+) -> None:
+    folder = Folder.create("first", {"runs": [{"id": "0"}], "kind": kind}, tmp_path)
+    document: dict[str, Any] = {"id": "0", "outcome": "finished", "scenario": "successful", "failed": 0}
+    document["release"] = {"verdict": "succeeded"}
+    write_json(folder.begin_run("0") / "run.json", document | changes)
+    assert closing.faults(folder) == said
+
+
+def test_a_soak_after_which_memory_has_grown_has_not_ended_well(tmp_path: Path) -> None:
+    folder = Folder.create("first", {"runs": [], "kind": "soak"}, tmp_path)
+    write_soak(folder.path / "soak.csv", grows=0)
+    assert closing.faults(folder) == []
+    (folder.path / "soak.csv").unlink()
+    write_soak(folder.path / "soak.csv", grows=2**20)
+    assert closing.faults(folder) == ["memory or disk grows from release to release"]

@@ -178,6 +178,26 @@ def test_what_went_wrong_with_runs_is_on_the_page(tmp_path, without_pictures):
     assert "planned and not measured: 1, 010-low-failing-halves-2" in page.text
     assert "the release ended otherwise than its scenario has it: held" in page.text
     assert "002-low-successful-bluegreen-1: the generator was late" in page.text
+    assert "1 of 2 ended otherwise than planned" in page.text
+
+
+def test_writes_that_were_followed_up_are_on_the_page(tmp_path, without_pictures):
+    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
+    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
+    text = place.read_text("utf-8")
+    for passed, missing in (("true", 0), ("false", 1)):
+        place.write_text(text.replace('"notes": []', f'"notes": [], "check": {{"passed": {passed}}}'), "utf-8")
+        said = f"in 1 runs; an acknowledged one was missing after {missing} of them"
+        assert said in Page(make(folder).read_text("utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [("aa", "this machine was not quiet enough"), ("unchanged", "the deployer's own work on the same processors")],
+)
+def test_a_control_that_is_worse_is_said_to_be(tmp_path, without_pictures, control, said):
+    plan = Simulation(levels=("low",), scenarios=("none", control), runs=4, seconds=10, slower={None: 3.0}, noise=0.02)
+    assert said in Page(make(write_experiment(tmp_path / "one", plan)).read_text("utf-8")).text
 
 
 def test_a_machine_that_others_used_as_well_is_said_to_be_one(tmp_path, without_pictures):
