@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.release.app_servers import install, show
+from scripts.release.app_servers import Turns, install, show
 from scripts.release.data import configs
 from scripts.release.databases import tell
 from scripts.release.documents import Stack, StackHost, Version
@@ -106,7 +106,7 @@ def put(session: Session, stack: Stack, fellows: list[StackHost], version: Versi
     """Install a version from a fellow's copy of its artifact, with its tables' names, unless it is there."""
     held = show(session)[version.slot]
     content = b"" if held.sha256 == version.sha256 else fetch(stack, fellows, version)
-    install(session, version.slot, version.sha256, content, version.tables)
+    install(session, version.slot, version.sha256, content, turns=Turns(), tables=version.tables)
     return f"{version.version} in {version.slot}"
 
 

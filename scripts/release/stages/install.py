@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from scripts.release.app_servers import install
+from scripts.release.app_servers import Turns, install
 from scripts.release.artifact import read_checked
 from scripts.release.documents import Release, listed
 from scripts.release.errors import StageFailedError
@@ -17,16 +17,15 @@ CHECK_SECONDS = 15.0
 
 
 def act(work: Work) -> str:
-    """Install on every site of the group at once."""
+    """Install on every site of the group; the instances start in turn."""
     release = work.told.release
     content = read_checked(Path(release.artifact), release.sha256)
     if release.plan["strategy"] == "halves" and work.stage.group == 1 and release.previous:
         free_half(work)
     work.check()
     work.say(f"{release.version} into slot {release.slot} of {listed(work.group)}")
-    answers = work.app_servers.on_sites(
-        work.group, partial(install, slot=release.slot, sha256=release.sha256, content=content, tables=work.told.tables)
-    )
+    one = partial(install, slot=release.slot, sha256=release.sha256, content=content, turns=Turns())
+    answers = work.app_servers.on_sites(work.group, partial(one, tables=work.told.tables))
     sites = work.sort_out(answers)
     work.check()
     see_up(work, sites)

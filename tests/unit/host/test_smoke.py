@@ -109,6 +109,17 @@ def test_warming_up_sends_plain_gets_in_turn(address: str) -> None:
     assert evenkeel_smoke.warm(address, [], 9)["requests"] == 0
 
 
+def test_users_have_at_least_half_of_the_time_while_an_instance_is_warmed(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(evenkeel_smoke.time, "sleep", pauses.append)
+    done = evenkeel_smoke.warm(address, [check("/a")], 5)
+    assert len(pauses) == 5
+    assert all(0 < pause <= evenkeel_smoke.LONGEST_PAUSE for pause in pauses)
+    assert max(pauses) * 1000 == pytest.approx(min(done["max_ms"], 100), abs=0.1)
+
+
 def test_an_instance_that_is_slow_is_not_warmed_for_long(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evenkeel_smoke, "WARM_SECONDS", 0.2)
     assert 0 < evenkeel_smoke.warm(address, [check("/a")], 1_000_000)["requests"] < 1_000_000

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from scripts.release.app_servers import Turns
 from tests.unit.release.machines import Machines, Run, Slot
 
 BLUE = ["a-blue", "b-blue", "c-blue", "d-blue"]
@@ -42,6 +46,29 @@ def test_install_puts_the_new_version_beside_the_old_one_and_moves_nobody(
     assert verdict["figures"]["installed"]["a"] == {
         "changed": True, "started": True, "warm_p50_ms": 3.0, "warm_failed": 0,
     }  # fmt: skip
+
+
+def test_instances_start_one_at_a_time_and_none_waits_for_long() -> None:
+    turns, at_it, most = Turns(), [], []
+
+    def start(seconds: float) -> None:
+        with turns.turn():
+            at_it.append(1)
+            most.append(len(at_it))
+            time.sleep(seconds)
+            at_it.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(start, [0.02] * 4))
+    assert most == [1, 1, 1, 1]
+    turns, began = Turns(seconds=0.05), time.monotonic()
+    with turns.turn():  # one that never gets ready
+        start(0.01)
+    assert 0.05 <= time.monotonic() - began < 5
+    with ThreadPoolExecutor(2) as pool:  # who came in beside it has not let others in
+        most.clear()
+        list(pool.map(start, [0.01] * 2))
+    assert most == [1, 1]
 
 
 def test_load_balancers_are_told_which_slot_has_which_version(machines: Machines, live: dict[str, str]) -> None:
