@@ -51,7 +51,9 @@ def experiment(  # noqa: PLR0917  # typer: each option is an argument, none of t
     runs: Annotated[int | None, typer.Option(min=1, help="How many runs of each cell.")] = None,
     seconds: Annotated[float | None, typer.Option(min=5, help="The measured window of a run.")] = None,
     warmup: Annotated[float | None, typer.Option(min=0, help="Seconds of load before it.")] = None,
-    requests: Annotated[str | None, typer.Option(help="mix (70 % read, 30 % write) or get.")] = None,
+    requests: Annotated[
+        str | None, typer.Option(help="mix (70 % read, 30 % write), get (reads) or thesis (GET /item).")
+    ] = None,
     keepalive: Annotated[bool, typer.Option("--keepalive", help="Clients keep their connections.")] = False,
     knee: Annotated[bool | None, typer.Option(help="Whether to look for the most that this machine carries.")] = None,
     check: Annotated[

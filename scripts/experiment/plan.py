@@ -24,7 +24,7 @@ STRATEGIES = ("bluegreen", "halves", "rolling", "canary")
 LEVELS = {"low": (50, 100), "medium": (260, 260), "high": (500, 300)}
 SAMPLE_VERSIONS = ("1.0.0", "2.0.0", "3.0.0")  # three, so that none is still warm in its slot when its turn comes
 SAMPLE_FAILING = "9.2.0"  # starts, is ready, and answers every list with 500
-REQUESTS = ("mix", "get")
+REQUESTS = ("mix", "get", "thesis")  # load/targets.py has what they are
 MOST_WORKERS = 800  # in flight at once; each is a connection, and the runner has 1,024 or more files
 MOST_RATE = 5000
 TAIL_SECONDS = 5.0
@@ -39,7 +39,7 @@ class Settings:
     """What is asked for. `levels` are names of LEVELS, of the user's own, «WORKERS/RATE», or «70%» of the knee.
 
     `seconds` is the measured window of a run; it is longer where a release is not through by then. `requests` is
-    «mix», «get», or a list as load/targets.py takes it. `check` is the rate of the checker's clients, 0 for none.
+    one of REQUESTS, or a list as load/targets.py takes it. `check` is the rate of the checker's clients, 0 for none.
     """
 
     kind: str = "quick"
@@ -83,7 +83,7 @@ PRESETS = {
     "quick": Settings(),
     "thesis": Settings(
         kind="thesis", levels=("low", "medium", "high"), runs=10, seconds=300, warmup=30, knee_seconds=15,
-        strategies=("bluegreen",),
+        strategies=("bluegreen",), requests="thesis",
     ),
     "soak": Settings(
         kind="soak", scenarios=("successful",), strategies=("bluegreen",), runs=60, seconds=20, warmup=0, knee=False

@@ -143,7 +143,11 @@ def facts(results: Results) -> list[tuple[str, str]]:
 def requests_in_words(experiment: Experiment) -> str:
     """What was asked of the service, and over which connections."""
     settings = experiment.settings
-    kinds = {"mix": "a mix of reads and writes of /item", "get": "GET /item, as in the thesis"}
+    kinds = {
+        "mix": "a mix of reads and writes of /item",
+        "get": "reads of /item",
+        "thesis": "GET /item as in the thesis, which here gets a page of 100 rows at most",
+    }
     asked = settings.get("requests", "mix")
     words = kinds.get(asked, "those of the service's file") if isinstance(asked, str) else "those of the service's file"
     rows = f", {experiment.rows:,} rows" if experiment.rows is not None else ""

@@ -55,7 +55,7 @@ class Load:
 
     `rate` requests a second, at most `workers` on their way at once (None: as many as the time-out allows); `seconds`
     is the planned length, `longest` the one that bounds it; `warmup` seconds of the same load go before, judged by
-    nobody. `requests` is «mix», «get» or a list as targets.py takes it.
+    nobody. `requests` is one of SHARES in targets.py, or a list as that takes it.
     """
 
     rate: float = 100

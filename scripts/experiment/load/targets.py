@@ -6,7 +6,7 @@ and a text of the right body for each «METHOD URL») and `made.json` (the items
 the load created. `count` prints how many items the service lists.
 
 A plan is {"service", "entrances", "seed", "warmup", "count", "deletes_end", "requests"}: `warmup` and `count` are
-numbers of requests; `requests` is «mix» or «get», of the sample's items, or a list of a user's own. No item has two
+numbers of requests; `requests` is one of SHARES, of the sample's items, or a list of a user's own. No item has two
 roles: what is deleted is neither read nor changed, so the order in which requests arrive is no matter. Requests from
 `deletes_end` on, which only a load that goes on for long comes to, change an item where they would delete one: items
 that are to be deleted have to be made first.
@@ -28,12 +28,15 @@ from typing import Any, TypeVar
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
-# Of a hundred requests, so many of a kind. The mix: 70 read, 30 write.
+# Of a hundred requests, so many of a kind. The mix: 70 read, 30 write. The thesis's one request has no query: it gets
+# the service's default page, of a hundred items at most.
 SHARES = {
     "mix": {"list": 28, "read": 40, "read-deleted": 2, "create": 12, "replace": 7, "change": 7, "delete": 4},
     "get": {"list": 40, "read": 60},
+    "thesis": {"page": 100},
 }
 METHODS = {
+    "page": "GET",
     "list": "GET",
     "read": "GET",
     "read-deleted": "GET",
@@ -43,6 +46,7 @@ METHODS = {
     "delete": "DELETE",
 }
 EXPECTED = {
+    "page": 200,
     "list": 200,
     "read": 200,
     "read-deleted": 404,
@@ -101,21 +105,21 @@ def kinds(count: int, dice: random.Random, shares: Mapping[str, int]) -> list[st
 def item_requests(
     order: Sequence[str], items: Items, entrances: Sequence[Entrance], dice: random.Random
 ) -> Iterator[Wanted]:
-    """A request of items for every kind in the order; the number in its URL is its place in the order."""
+    """A request of items for every kind in the order; the number in its URL, if any, is its place in the order."""
     doomed = iter(items.doomed)
     for number, kind in enumerate(order):
         item = {"delete": lambda: next(doomed), "read-deleted": lambda: dice.choice(items.gone)}.get(
             kind, lambda: dice.choice(items.kept)
         )()
-        path = "/item" if kind in ("list", "create") else f"/item/{item}"
-        query = f"?limit=5&load={number}" if kind == "list" else f"?load={number}"
+        path = "/item" if kind in ("page", "list", "create") else f"/item/{item}"
+        query = {"page": "", "list": f"?limit=5&load={number}"}.get(kind, f"?load={number}")
         target = make_target(METHODS[kind], entrances[number % len(entrances)], path + query, body_of(kind, number))
         yield Wanted(target, EXPECTED[kind], right_text(kind, number, item))
 
 
 def right_text(kind: str, number: int, item: str) -> str | None:
     """A text that the right answer to a kind of request contains."""
-    texts = {"list": '"items"', "create": f'"load {number}"', "read-deleted": '"not_found"'}
+    texts = {"page": '"items"', "list": '"items"', "create": f'"load {number}"', "read-deleted": '"not_found"'}
     return texts.get(kind, None if kind == "delete" else item)
 
 

@@ -143,6 +143,15 @@ def test_a_get_load_only_reads() -> None:
     assert set(kinds(200, random.Random(1), SHARES["get"])) == {"list", "read"}  # noqa: S311
 
 
+def test_the_thesis_load_is_one_request_without_a_query() -> None:
+    order = kinds(30, random.Random(1), SHARES["thesis"])  # noqa: S311
+    entrances = [Entrance("http://a", "")]
+    found = list(item_requests(order, Items(["kept"], ["gone"], []), entrances, random.Random(2)))  # noqa: S311
+    assert {(request.key, request.status, request.contains) for request in found} == {
+        ("GET http://a/item", 200, '"items"')
+    }
+
+
 def test_the_right_answer_to_a_read_names_the_item() -> None:
     order = ["read", "list", "create", "delete"]
     items = Items(["kept"], ["gone"], ["doomed"])

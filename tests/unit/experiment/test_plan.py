@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 from scripts.experiment.errors import SettingsError
+from scripts.experiment.load.targets import SHARES
 from scripts.experiment.plan import (
     PRESETS,
+    REQUESTS,
     Level,
     Settings,
     check_settings,
@@ -105,6 +107,10 @@ def test_what_cannot_be_run_is_refused_in_one_sentence(change: dict[str, object]
         check_settings(replace(SETTINGS, **change))  # type: ignore[arg-type]
 
 
+def test_the_requests_that_can_be_asked_for_are_those_that_can_be_made() -> None:
+    assert set(REQUESTS) == set(SHARES)
+
+
 def test_settings_come_back_as_they_were_kept() -> None:
     settings = replace(SETTINGS, requests=({"path": "/"},), own_levels={"mine": (1, 2)}, service="greeter")
     assert Settings.parse(json.loads(json.dumps(settings.as_document()))) == settings
@@ -123,6 +129,6 @@ def test_versions_take_turns_so_that_the_next_one_is_not_the_one_still_warm() ->
 def test_the_presets_are_what_they_are_called() -> None:
     thesis = PRESETS["thesis"]
     runs = make_runs(thesis, make_levels(thesis, None), 1)
-    assert (len(runs), thesis.seconds, thesis.warmup) == (90, 300, 30)
+    assert (len(runs), thesis.seconds, thesis.warmup, thesis.requests) == (90, 300, 30, "thesis")
     quick = PRESETS["quick"]
     assert sum(estimate(run, quick) for run in make_runs(quick, make_levels(quick, None), 1)) < 25 * 60

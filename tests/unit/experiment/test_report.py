@@ -1,6 +1,7 @@
 """The report says on one page, by itself, what a folder holds; and says so the same way twice."""
 
 import gzip
+import json
 import re
 from html.parser import HTMLParser
 
@@ -158,6 +159,20 @@ def test_every_run_is_drawn_to_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr(timelines, "finish", lambda figure, *_: figures.append(figure))
     timelines.timeline_pictures(read_results(folder))
     assert {round(axes.get_xlim()[1]) for axes in figures[0].axes} == {20}
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [("mix", "a mix of reads and writes of /item"), ("get", "reads of /item"), ("thesis", "GET /item as in the thesis"),
+     ([{"path": "/"}], "those of the service's file")],
+)  # fmt: skip
+def test_the_page_says_what_was_asked_of_the_service(tmp_path, without_pictures, requests, said):
+    plan = Simulation(levels=("low",), scenarios=("none",), runs=1, seconds=10)
+    folder = write_experiment(tmp_path / "one", plan)
+    document = json.loads((folder / "experiment.json").read_text("utf-8"))
+    document["settings"]["requests"] = requests
+    (folder / "experiment.json").write_text(json.dumps(document), "utf-8")
+    assert f"requests {said}" in Page(make(folder).read_text("utf-8")).text
 
 
 def test_the_hosts_that_grew_most_are_named_in_a_soaks_picture(tmp_path):
