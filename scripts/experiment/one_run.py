@@ -14,6 +14,7 @@ from scripts.experiment.capacity import CapacityWatch
 from scripts.experiment.deployer import Deployed, Deployer, release_document
 from scripts.experiment.folder import Folder, write_json
 from scripts.experiment.load.attack import Load, LoadTest
+from scripts.experiment.load.results import LATE_MS
 from scripts.experiment.load.retries import find_retries
 from scripts.experiment.machine import Stolen
 from scripts.experiment.plan import (
@@ -30,7 +31,6 @@ from scripts.experiment.writes import Where, WriteTest
 from scripts.inventory import Inventory
 
 TIMEOUT_SECONDS = 30
-LAG_MS = 50.0  # a generator that is later than this at an unsaturated level was short of processor itself
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,7 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
         "missing": test.summary["missing"],
         "failed": test.summary["failed"],
         "lag_p99_ms": test.summary["lag_p99_ms"],
+        "lag_workers_busy": test.summary["lag_workers_busy"],
         "stolen": measured.stolen,
         "release": release,
         "duplicates": retries.duplicates if retries else None,
@@ -251,7 +252,19 @@ def remarks(run: Run, level: Level, measured: Measured, release: dict[str, Any] 
     if measured.outlived:
         bound = f"the load of {measured.test.load.bound:g} s"
         found.append(f"the release took longer than {bound}: what users got after that is not known")
-    lag = measured.test.summary["lag_p99_ms"]
-    if lag is not None and lag > LAG_MS and not level.saturated:
-        found.append(f"the generator was late: 1 % of the requests by more than {lag:.0f} ms")
+    summary = measured.test.summary
+    if not level.saturated:
+        found += lateness(level.workers, summary["lag_p99_ms"], summary["lag_workers_busy"])
     return found
+
+
+def lateness(workers: int, lag_ms: float | None, busy: float | None) -> list[str]:
+    """Who kept requests waiting that should have been sent: the service, where all users waited for it, or we."""
+    if lag_ms is None or lag_ms <= LATE_MS:
+        return []
+    if busy is not None and busy > 0.5:
+        most = (
+            f"{100 * busy:.0f} % of the late requests should have been sent, 1 % of all more than {lag_ms:.0f} ms late"
+        )
+        return [f"users waited in line: all {workers} were waiting for an answer when {most}"]
+    return [f"the generator was late: 1 % of the requests by more than {lag_ms:.0f} ms"]

@@ -218,7 +218,7 @@ class LoadTest:
     def _reduce(self) -> None:
         """Judge the results on the runner, fetch them, and remove the items that the load made."""
         limit = REDUCE_SECONDS + self.load.bound
-        judge = f"python3 results.py {self.load.rate} {self._ahead_ns} < results.json"
+        judge = f"python3 results.py {self.load.rate} {self.load.most_workers} {self._ahead_ns} < results.json"
         line = f"vegeta encode -to=json -output=results.json results.gob && {judge}"
         self.summary = json.loads(self._at.run(line, "", limit).stdout)
         self.table = self._at.read("requests.csv.gz", limit)

@@ -1,7 +1,7 @@
 """Judge what vegeta saw, request by request, and keep it as a table that is small enough to be sent.
 
-Runs on the test runner (standard library only): `vegeta encode -to json results.gob | results.py RATE AHEAD_NS`, in the
-directory with `expected.json` (see targets.py). Writes `requests.csv.gz`, a line a request in the order of the
+Runs on the test runner (standard library only), in the directory with `expected.json` (see targets.py): `vegeta encode
+-to json results.gob | results.py RATE WORKERS AHEAD_NS`. Writes `requests.csv.gz`, a line a request in the order of the
 schedule, and `created.json`, the ids of items that the load created; prints a summary as JSON.
 
 A request failed if it got no answer (vegeta's own words say why), another status than the one that is right for it, a
@@ -12,6 +12,9 @@ Latency counts from when a request was due, not from when it was sent: a generat
 sends the next request would else not see the time in which nobody was served (coordinated omission). Vegeta does not
 say when it began; the schedule is the earliest that fits: no request is sent before it is due, and the first ones are
 sent on time.
+
+A request is sent late because the generator was, or because all `workers`, the most that may be on their way, were
+waiting for answers: a request on its way is one that was sent and has not ended, so that is seen in the table itself.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ import io
 import json
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,7 @@ COLUMNS = ("seq", "scheduled_ns", "sent_ns", "latency_ns", "status", "error", "m
 TRANSPORT = re.compile(r"^https?://[^/]*")
 MOST_FAILURES = 1000
 BODY_KEPT = 200
+LATE_MS = 50.0  # a request is late that is sent so long after it was due
 Expected = Mapping[str, Sequence[Any]]
 
 
@@ -40,7 +46,8 @@ Expected = Mapping[str, Sequence[Any]]
 class Summary:
     """What all requests came to. `missing` is how many were begun and left no result; times by the deployer's clock.
 
-    `failures` are the first failed requests in full, `lag_p99_ms` how late 99 % of the requests were sent at the most.
+    `failures` are the first failed requests in full, `lag_p99_ms` how late 99 % of the requests were sent at the most;
+    `lag_workers_busy` is the share of the late ones that waited for a worker, None where none was late.
     """
 
     sent: int = 0
@@ -48,6 +55,7 @@ class Summary:
     failed: int = 0
     scheduled_ns: int = 0
     lag_p99_ms: float | None = None
+    lag_workers_busy: float | None = None
     failures: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -124,9 +132,12 @@ def due(seq: int, rate: float) -> int:
 
 
 def reduce(
-    results: Iterable[Mapping[str, Any]], expected: Expected, rate: float, ahead_ns: int = 0
+    results: Iterable[Mapping[str, Any]], expected: Expected, rate: float, workers: int, ahead_ns: int = 0
 ) -> tuple[Summary, list[list[Any]], list[str]]:
-    """The summary, the table's rows, and the ids of created items; `ahead_ns` is how far this clock is before ours."""
+    """The summary, the table's rows, and the ids of created items; `ahead_ns` is how far this clock is before ours.
+
+    `workers` is how many requests could be on their way at once.
+    """
     judged: list[tuple[Any, ...]] = []
     failures: list[dict[str, Any]] = []
     created: list[str] = []
@@ -150,9 +161,33 @@ def reduce(
         failed=begun - sum(entry[-1] for entry in rows),
         scheduled_ns=start,
         lag_p99_ms=lags[max(-(-len(lags) * 99 // 100), 1) - 1] / 1e6,
+        lag_workers_busy=busy_share(rows, workers),
         failures=sorted(failures, key=lambda failed: failed["at_ns"]),
     )
     return summary, rows, created
+
+
+def busy_share(rows: Sequence[Sequence[Any]], workers: int) -> float | None:
+    """Of the rows of late requests, the share that had all workers on their way at some time between due and sent.
+
+    At some time, not when it was sent: after a stall all workers are free at once, and what has waited goes out then.
+    """
+    late = [(entry[1], entry[2]) for entry in rows if entry[2] - entry[1] > LATE_MS * 1e6]
+    if not late:
+        return None
+    sent = sorted(entry[2] for entry in rows)
+    ended = sorted(entry[1] + entry[3] for entry in rows)
+
+    def all_busy(moment: int) -> bool:
+        return bisect_right(sent, moment) - bisect_right(ended, moment) >= workers
+
+    # How many of the requests sent so far took the last worker: from due to sent the count rises where one did.
+    filled = list(accumulate(map(all_busy, sent), initial=0))
+    waited = sum(
+        all_busy(due_ns) or filled[bisect_right(sent, sent_ns)] > filled[bisect_right(sent, due_ns)]
+        for due_ns, sent_ns in late
+    )
+    return round(waited / len(late), 4)
 
 
 def facts(result: Mapping[str, Any], problem: str | None, sent_ns: int) -> tuple[Any, ...]:
@@ -200,9 +235,9 @@ def as_table(rows: Iterable[Sequence[Any]]) -> bytes:
 
 def main() -> int:
     """Read results, write the files, print the summary."""
-    rate, ahead_ns = float(sys.argv[1]), int(sys.argv[2])
+    rate, workers, ahead_ns = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     expected = json.loads(Path("expected.json").read_text())
-    summary, rows, created = reduce(read(sys.stdin), expected, rate, ahead_ns)
+    summary, rows, created = reduce(read(sys.stdin), expected, rate, workers, ahead_ns)
     Path("requests.csv.gz").write_bytes(as_table(rows))
     Path("created.json").write_text(json.dumps(created))
     json.dump(asdict(summary), sys.stdout, separators=(",", ":"))

@@ -76,7 +76,7 @@ def test_times_have_all_their_digits_and_their_zone() -> None:
 
 def test_results_are_put_in_order_and_those_that_are_missing_counted() -> None:
     results = [result(seq=3), result(0, 0, error="EOF", seq=0), result(seq=1, X_Version=["2.0.0"])]
-    summary, rows, _ = reduce(results, RIGHT, rate=1, ahead_ns=2 * 10**9)
+    summary, rows, _ = reduce(results, RIGHT, rate=1, workers=9, ahead_ns=2 * 10**9)
     assert [row[0] for row in rows] == [0, 1, 3]
     assert (summary.sent, summary.missing, summary.failed) == (4, 1, 2)
     assert [failure["reason"] for failure in summary.failures] == ["GET: no answer: EOF"]
@@ -90,7 +90,7 @@ def test_results_are_put_in_order_and_those_that_are_missing_counted() -> None:
 
 def test_latency_counts_from_when_a_request_was_due() -> None:
     on_time, late = result(seq=0), result(seq=1) | {"timestamp": "2026-11-24T08:00:04.250000001+01:00"}
-    _, rows, _ = reduce([on_time, late], RIGHT, rate=1)
+    _, rows, _ = reduce([on_time, late], RIGHT, rate=1, workers=9)
     assert [row[3] for row in rows] == [5_000_000, 3_005_000_000]
     assert rows[1][1] - rows[0][1] == 10**9
 
@@ -100,11 +100,11 @@ def test_the_schedule_is_the_latest_by_which_nothing_was_sent_too_early() -> Non
 
 
 def test_the_ids_of_created_items_are_kept() -> None:
-    assert reduce([result(2, 201, Location=["/item/x-1"])], RIGHT, 1)[2] == ["x-1"]
+    assert reduce([result(2, 201, Location=["/item/x-1"])], RIGHT, 1, 9)[2] == ["x-1"]
 
 
 def test_no_results_are_an_empty_report() -> None:
-    summary, rows, _ = reduce([], RIGHT, 1)
+    summary, rows, _ = reduce([], RIGHT, 1, 9)
     report = read_report(as_table(rows), vars(summary))
     assert (report.requests, report.failed, report.seconds()) == (0, 0, [])
     assert math.isnan(report.between(0, 1).p99)
