@@ -54,7 +54,11 @@ class Folder:
             raise FolderError(
                 f"there is an experiment {name} already", "give another --name, or go on with --resume"
             ) from None
-        folder.update(**{"name": name, **document})
+        try:
+            folder.update(**{"name": name, **document})
+        except BaseException:
+            folder.remove()  # one without a document could neither be gone on with nor be begun again
+            raise
         return folder
 
     @classmethod

@@ -23,6 +23,8 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, time
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,7 @@ def parse_request(number: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValueError(f"{where}: body must be a text, or a table or list that is sent as JSON")
     if not isinstance(contains, str | None):
         raise ValueError(f"{where}: contains must be a text")
+    refuse_no_json(f"{where}: body", body)
     return {
         "share": whole(entry, "share", where, 1, 1000, 1),
         "method": method,
@@ -108,6 +111,18 @@ def parse_request(number: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def refuse_no_json(key: str, value: Any) -> None:
+    """Refuse what TOML has and JSON has not, dates and endless numbers, by the key that leads to it."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            refuse_no_json(f"{key}.{name}", part)
+    elif isinstance(value, list):
+        for number, part in enumerate(value, 1):
+            refuse_no_json(f"{key}[{number}]", part)
+    elif isinstance(value, date | time) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError(f"{key} is {value}, which JSON cannot hold: write it as a text, in quotes")
+
+
 def parse_level(number: int, entry: Mapping[str, Any]) -> tuple[str, tuple[int, int]]:
     """A level's name, and its workers and rate."""
     where = f"[[levels]] {number}"
@@ -115,6 +130,8 @@ def parse_level(number: int, entry: Mapping[str, Any]) -> tuple[str, tuple[int, 
     name = text(entry, "name", where)
     if not LEVEL_NAME.fullmatch(name):
         raise ValueError(f"{where}: name must be of small letters and digits, a letter first, 20 at the most")
+    if re.fullmatch(r"knee\d+", name):
+        raise ValueError(f"{where}: name «{name}» is taken by shares of the knee; choose another one")
     return name, (whole(entry, "workers", where, 1, MOST_WORKERS), whole(entry, "rate", where, 1, MOST_RATE))
 
 

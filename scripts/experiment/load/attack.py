@@ -32,6 +32,7 @@ from typing import Any, Self
 
 from scripts.experiment.load.figures import Report, read_report
 from scripts.experiment.load.place import HostPlace, Place
+from scripts.experiment.load.results import BODY_READ
 from scripts.experiment.load.targets import Entrance
 from scripts.experiment.plan import MOST_WORKERS
 from scripts.inventory import Inventory, Role
@@ -42,7 +43,7 @@ PROGRAMS = ("targets.py", "results.py")
 START_SECONDS = 40
 REDUCE_SECONDS = 240
 DELETES_SECONDS = 60  # beyond the planned length, so long a load goes on deleting what it made
-BODY_KEPT = 4096  # of each answer, for its check
+SAMPLE_BODY = 1024  # bytes of each answer that the runner's disk holds until it is judged: the right text is among them
 
 
 class LoadError(Exception):
@@ -76,6 +77,11 @@ class Load:
     def most_workers(self) -> int:
         """How many requests may be on their way at once."""
         return self.workers or int(min(MOST_WORKERS, max(10, self.rate * self.timeout)))
+
+    @property
+    def body_bytes(self) -> int:
+        """How much of each answer is kept for its check."""
+        return SAMPLE_BODY if isinstance(self.requests, str) else BODY_READ
 
 
 class LoadTest:
@@ -179,7 +185,8 @@ class LoadTest:
             "dns-ttl": "5s",  # with a cache, vegeta picks one address at random; without, it would try them all
             "workers": str(min(10, load.most_workers)),
             "max-workers": str(load.most_workers),
-            "max-body": str(BODY_KEPT),
+            "max-body": str(load.body_bytes),
+            "redirects": "-1",  # an answer that redirects is an answer: it is judged, and not followed
         }
         return "vegeta attack " + " ".join(f"-{name}={value}" for name, value in options.items())
 

@@ -37,6 +37,7 @@ from typing import Any
 COLUMNS = ("seq", "scheduled_ns", "sent_ns", "latency_ns", "status", "error", "method", "path", "version", "right")
 TRANSPORT = re.compile(r"^https?://[^/]*")
 MOST_FAILURES = 1000
+BODY_READ = 65_536  # bytes of an answer that are looked at; vegeta keeps no more of one
 BODY_KEPT = 200
 LATE_MS = 50.0  # a request is late that is sent so long after it was due
 Expected = Mapping[str, Sequence[Any]]
@@ -102,17 +103,18 @@ def judge_content(result: Mapping[str, Any], contains: str | None) -> str | None
     error = result.get("error") or ""
     if error and not error.startswith(str(result["code"])):
         return without_addresses(error)
-    if contains is not None and contains not in body_of(result):
-        return "the body is not the right one"
+    body = body_of(result)
+    if contains is not None and contains not in body.decode("utf-8", "replace"):
+        return "the body is not the right one" + (" in its first 64 KiB" if len(body) >= BODY_READ else "")
     said = versions_of(result)
     if len(said) != 1 or not said[0]:
         return f"{len(said)} versions in one answer" if said else "no version in the answer"
     return None
 
 
-def body_of(result: Mapping[str, Any]) -> str:
-    """The answer's body as text."""
-    return base64.b64decode(result.get("body") or "").decode("utf-8", "replace")
+def body_of(result: Mapping[str, Any]) -> bytes:
+    """The answer's body, as far as it was kept."""
+    return base64.b64decode(result.get("body") or "")
 
 
 def without_addresses(error: str) -> str:
@@ -215,7 +217,7 @@ def failure(result: Mapping[str, Any], problem: str, sent_ns: int) -> dict[str, 
         "reason": problem,
         "error": result.get("error") or "",
         "versions": versions_of(result),
-        "body": body_of(result)[:BODY_KEPT],
+        "body": body_of(result).decode("utf-8", "replace")[:BODY_KEPT],
     }
 
 

@@ -29,6 +29,12 @@ def test_an_experiment_is_found_again_by_name_and_by_path(tmp_path: Path) -> Non
         Folder.open(tmp_path)
 
 
+def test_an_experiment_that_cannot_be_written_down_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        Folder.create("first", {"settings": object()}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_newest_that_is_not_finished_is_gone_on_with(tmp_path: Path) -> None:
     assert newest_unfinished("mine", tmp_path) is None
     for number, state in enumerate(("interrupted", "running", "finished")):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.experiment.load.figures import Report, Request, percentile, read_report
-from scripts.experiment.load.results import as_table, judge, parse_time, reduce, start_of
+from scripts.experiment.load.results import BODY_READ, as_table, judge, parse_time, reduce, start_of
 from scripts.experiment.load.retries import Retries, summed
 from scripts.experiment.load.retry_log import count
 from scripts.experiment.load.targets import (
@@ -66,6 +66,19 @@ def test_the_right_status_with_one_version_is_no_failure() -> None:
 )  # fmt: skip
 def test_everything_else_is_a_failure_with_its_reason(seen: dict[str, Any], reason: str) -> None:
     assert judge(seen, RIGHT) == reason
+
+
+def test_a_right_text_beyond_what_is_read_of_a_body_is_told_apart() -> None:
+    long = result() | {"body": base64.b64encode(b"x" * BODY_READ).decode()}
+    assert judge(long, RIGHT) == "GET: the body is not the right one in its first 64 KiB"
+    found = result() | {"body": base64.b64encode(b"x" * (BODY_READ - 4) + b"item").decode()}
+    assert judge(found, RIGHT) is None
+
+
+def test_a_redirect_is_right_where_it_is_asked_for() -> None:
+    right = {"GET http://a/item?load=0": [301, None]}
+    assert judge(result(0, 301), right) is None
+    assert judge(result(0, 301), RIGHT) == "GET: status 301, expected 200"
 
 
 def test_times_have_all_their_digits_and_their_zone() -> None:
