@@ -1,20 +1,22 @@
 """How many requests a second this machine carries: the knee.
 
 A step is some seconds of load at one rate. It is carried where p99 (from when requests were due) is under 300 ms, less
-than 0.1 % of the requests fail, and at least 99 % of those that were due were sent and answered. The knee is the
-highest rate carried: rates grow by half until one is not carried twice in a row, then the gap is halved until it is a
-tenth. With many users' requests a machine gives way suddenly, so this finds the same knee again within about a tenth.
+than 0.1 % of the requests fail, and at least 99 % of those that were due were sent and answered before the step's time
+was over (those of its last 300 ms, which may be answered after it, are left out). The knee is the highest rate carried:
+rates grow by half until one is not carried twice in a row, then the gap is halved until it is a tenth. With many users'
+requests a machine gives way suddenly, so this finds the same knee again within about a tenth.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from scripts.experiment.load.attack import Load, LoadTest
+from scripts.experiment.load.figures import Request
 from scripts.experiment.plan import Settings
 from scripts.inventory import Inventory
 
@@ -28,7 +30,7 @@ TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Step:
-    """What a rate came to. `achieved` is requests answered a second, `error_ratio` of those sent."""
+    """What a rate came to. `achieved` is requests answered in time a second, `error_ratio` of those sent."""
 
     rate: int
     p99_ms: float
@@ -90,16 +92,25 @@ def probe_with(inventory: Inventory, settings: Settings, say: Callable[[str], No
         with LoadTest(inventory, load) as test:
             time.sleep(seconds)
             ended = time.time()
-        report = test.report
-        lasted = max(ended - test.summary["scheduled_ns"] / 1e9, 0.001)
-        answered = report.requests - report.missing
+        report, began = test.report, test.summary["scheduled_ns"] / 1e9
         failed = report.failed / report.requests if report.requests else 1.0
         p99 = report.whole().p99
-        step = Step(rate, TIMEOUT_SECONDS * 1000.0 if math.isnan(p99) else p99, failed, min(answered / lasted, rate))
+        achieved = min(answered_per_second(report.all, began, ended), rate)
+        step = Step(rate, TIMEOUT_SECONDS * 1000.0 if math.isnan(p99) else p99, failed, achieved)
         say(f"knee: {rate} requests/s: {describe(step)}")
         return step
 
     return probe
+
+
+def answered_per_second(requests: Sequence[Request], began: float, ended: float) -> float:
+    """How many requests a second were answered in a step's time, of those due P99_MS before its end or earlier.
+
+    What is sent and answered after it, while the load comes to its end, is no part of what the machine carried.
+    """
+    last = ended - P99_MS / 1000
+    in_time = sum(request.at < last and request.at + request.ms / 1000 <= ended for request in requests)
+    return in_time / max(last - began, 0.001)
 
 
 def describe(step: Step) -> str:

@@ -77,7 +77,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Step:
-    """A rate that was tried while looking for the knee. `achieved` is requests answered a second."""
+    """A rate that was tried while looking for the knee. `achieved` is requests answered in time a second."""
 
     rate: float
     p99_ms: float

@@ -238,14 +238,18 @@ def against_halves(results: Results) -> Table | None:
 
 def levels(results: Results) -> Table:
     """The levels and whether the machine carries them."""
+    is_known = results.experiment.knee is not None
     rows = [
-        row(
-            level.label, str(level.workers), f"{level.rate:g}",
-            Text(("more than it carries: not judged",), "open") if level.saturated else Text(("carried",), "good"),
-        )
-        for level in results.levels
-    ]  # fmt: skip
+        row(level.label, str(level.workers), f"{level.rate:g}", carried(level, is_known)) for level in results.levels
+    ]
     return Table(("level", "users at most", "requests/s", "this machine"), tuple(rows), number_from=1)
+
+
+def carried(level: Level, is_known: bool) -> Text:
+    """Whether the machine carries a level, where the knee is known."""
+    if not is_known:
+        return Text(("not known: the knee was not looked for",), "open")
+    return Text(("more than it carries: not judged",), "open") if level.saturated else Text(("carried",), "good")
 
 
 def runs(results: Results) -> Table:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.experiment.knee import Step, find_knee
+from scripts.experiment.knee import Step, answered_per_second, find_knee
+from scripts.experiment.load.figures import Request
 
 
 def machine(carries: float, calls: list[int] | None = None, busy_at: int = -1) -> object:
@@ -34,6 +35,27 @@ def test_one_busy_second_of_others_is_no_knee() -> None:
 
 def test_a_machine_that_carries_nothing_has_no_knee() -> None:
     assert find_knee(machine(1))[0] == 0  # type: ignore[arg-type]
+
+
+def load(rate: int, carries: int, seconds: float = 8) -> list[Request]:
+    """A step of so many seconds, and what is sent in the second after it, on a machine that answers one by one."""
+    found, free = [], 0.0
+    for seq in range(int((seconds + 1) * rate)):
+        due = seq / rate
+        free = max(due, free) + 1 / carries
+        found.append(Request(due, (free - due) * 1000, "1.0.0", None))
+    return found
+
+
+def test_what_is_answered_while_the_load_ends_is_no_part_of_what_is_carried() -> None:
+    assert answered_per_second(load(100, 500), 0.0, 8.0) == pytest.approx(100, rel=0.01)
+    assert answered_per_second(load(100, 90), 0.0, 8.0) < 95
+    assert answered_per_second(load(100, 50), 0.0, 8.0) < 55
+
+
+def test_answers_that_take_as_long_as_they_may_are_in_time() -> None:
+    slow = [Request(seq / 100, 290.0, "1.0.0", None) for seq in range(900)]
+    assert answered_per_second(slow, 0.0, 8.0) == pytest.approx(100, rel=0.005)
 
 
 @pytest.mark.parametrize(

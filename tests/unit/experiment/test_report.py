@@ -134,7 +134,8 @@ def test_one_run_of_one_cell_is_a_report_too(tmp_path):
     assert page.wrong == page.open == []
     assert "No run with a release has been measured." in page.text
     assert "There are too few runs to compare" in page.text
-    assert "not looked for" in page.text
+    assert "not known: the knee was not looked for" in page.text
+    assert "carried" not in page.text
 
 
 def test_a_soak_is_judged_by_its_failures_and_by_what_it_leaves_behind(tmp_path, without_pictures):
