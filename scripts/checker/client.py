@@ -1,6 +1,6 @@
 """Clients that insert, update and delete items through the load balancers, and log what they were told.
 
-One file, standard library only: it is sent to the test runner by itself. Three verbs, options as JSON on standard
+One file, standard library only: it is sent to the test runner by itself. Four verbs, options as JSON on standard
 input:
 
     client.py run      {"service": "test.example", "run": "a1b2", "rate": 100, "seconds": 600, "writers": 16,
@@ -8,6 +8,7 @@ input:
                        or, after `prepare` to the same log, its "made" and "keys" instead of "prepared"
     client.py prepare  {"service", "run", "rows", "log", "writers"}   rows made through the service, for small tables
     client.py read     {"service", "out": "state.jsonl"}              every item that the service lists, a line each
+    client.py remove   {"service", "run"}                             deletes the rows of a run that the service lists
 
 `run` ends after `seconds`, or on SIGINT or SIGTERM when what is in flight has been answered, and prints a summary.
 
@@ -51,6 +52,7 @@ RIGHT = {"insert": 201, "update": 200, "delete": 204}
 METHODS = {"insert": "POST", "update": "PATCH", "delete": "DELETE"}
 REQUEST_SECONDS = 15.0
 PAGE = 1000
+REMOVERS = 8
 
 
 @dataclass(frozen=True)
@@ -386,15 +388,33 @@ def _items(ask: Callable[[str], Answer]) -> Iterator[dict[str, Any]]:
         page = document["next"]
 
 
+def remove(plan: dict[str, Any]) -> dict[str, Any]:
+    """Delete what the service lists of a run, known by its name: no write takes that. Return how many went and stay."""
+    service, mark = str(plan["service"]), f"{plan['run']}-"
+    listing = Connection(service, True, random.Random(0))  # noqa: S311 - a mix, no secret
+    items = _items(lambda path: listing.ask("GET", path))
+    keys = [str(item["id"]) for item in items if str(item["name"]).startswith(mark)]
+
+    def delete(first: int) -> int:
+        connection = Connection(service, True, random.Random(first))  # noqa: S311 - a mix, no secret
+        answers = [connection.ask("DELETE", f"/item/{key}") for key in keys[first::REMOVERS]]
+        return sum(answer.status == RIGHT["delete"] for answer in answers)
+
+    with ThreadPoolExecutor(REMOVERS) as pool:
+        removed = sum(pool.map(delete, range(REMOVERS)))
+    return {"removed": removed, "stay": len(keys) - removed}
+
+
 def main() -> int:
     """Do what the one argument says; the result is JSON on standard output."""
     verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "run": lambda plan: Run(plan).go(),
         "prepare": prepare,
         "read": read,
+        "remove": remove,
     }
     if len(sys.argv) != 2 or sys.argv[1] not in verbs:
-        print("usage: client.py run | prepare | read, options as JSON on standard input", file=sys.stderr)
+        print("usage: client.py run | prepare | read | remove, options as JSON on standard input", file=sys.stderr)
         return 2
     print(json.dumps(verbs[sys.argv[1]](json.load(sys.stdin))))
     return 0

@@ -125,6 +125,7 @@ def measure(bench: Bench, run: Run, level: Level) -> Measured:
         found.version, found.known = version, known
         if writes is not None:
             found.writes = judge_writes(bench, run, writes)
+            found.notes += writes.remove_rows()
     return found
 
 
@@ -236,8 +237,11 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
         "duplicates": retries.duplicates if retries else None,
         "proxy_retries": retries.by_proxy if retries else None,
         "capacity": [{"at": moment, "serving": count} for moment, count in measured.watch.samples],
-        "notes": [*measured.watch.problems, *([why] if why else []), *remarks(run, level, measured, release)],
-    }
+        "notes": [
+            *measured.watch.problems, *test.notes, *measured.notes, *([why] if why else []),
+            *remarks(run, level, measured, release),
+        ],
+    }  # fmt: skip
     return document | ({"check": measured.writes} if measured.writes is not None else {})
 
 

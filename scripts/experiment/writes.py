@@ -5,6 +5,7 @@
     verdict = test.verdict()           # the tables as they are now, and what the service lists
     assert verdict.passed, verdict.summary()
     assert test.summary["failed_requests"] == 0
+    test.remove_rows()                 # of a table that others go on with
     test.close()
 
 Clients run on the test runner (scripts/checker/client.py, 50 % inserts, 30 % updates, 20 % deletes); rows are prepared,
@@ -29,7 +30,7 @@ from scripts.checker.__main__ import judge_files
 from scripts.checker.client import COLUMNS
 from scripts.checker.verdict import Verdict
 from scripts.inventory import ROOT, Inventory, Role
-from scripts.ssh import Result, Session
+from scripts.ssh import Result, Session, SshError
 
 CLIENT = ROOT / "scripts/checker/client.py"
 PACKAGES = ("checker", "database")
@@ -69,8 +70,7 @@ def require_whole(history: Path, summary: Mapping[str, Any]) -> None:
 class WriteTest:
     """Clients that write while a block runs. `seconds` bounds it; afterwards `summary` says what clients were told.
 
-    `keyspace`, `datacenter` and `first` (the table that is live when the block begins) are the stack's; `empty` has
-    that table emptied before.
+    `first` is the table that is live when the block begins; `empty` has it emptied before.
     """
 
     summary: dict[str, Any]
@@ -85,12 +85,11 @@ class WriteTest:
         writers: int = 16,
         first: Where | None = None,
         empty: bool = False,
-        keyspace: str = "evenkeel",
-        datacenter: str = "dc1",
     ) -> None:
+        if not inventory.ring:
+            raise WriteTestError(f"stack {inventory.stack} does not say where its database is: run `pulumi up`")
         self.inventory, self.rate, self.rows, self.seconds, self.writers = inventory, rate, rows, seconds, writers
         self.first, self.empty = first or Where("item"), empty
-        self.keyspace, self.datacenter = keyspace, datacenter
         self.name = f"c{secrets.token_hex(4)}"
         self.folder = Path(tempfile.mkdtemp(prefix="evenkeel-checker-"))
         self._place = f"/tmp/evenkeel-checker-{self.name}"  # noqa: S108 - on hosts; made by us, 0700
@@ -129,6 +128,15 @@ class WriteTest:
         if through_service:
             states["the service"] = self._read_service()
         return judge_files(self.folder / "history.jsonl", states)
+
+    def remove_rows(self) -> list[str]:
+        """Delete through the service what is left of this run's rows; a sentence where some stay."""
+        plan = {"service": self.inventory.service, "run": self.name}
+        try:
+            found = json.loads(self._on_runner("python3 client.py remove", json.dumps(plan), READ_SECONDS).stdout)
+        except SshError as error:
+            return [f"rows of the checker's clients stay in the table: {error}"]
+        return [f"{found['stay']} rows of the checker's clients stay in the table"] if found["stay"] else []
 
     def close(self) -> None:
         """Leave nothing running, and nothing on the hosts. The history stays in `folder`, for whoever wants to look."""
@@ -205,10 +213,9 @@ class WriteTest:
     def _on_control(self, verb: str, inputs: dict[str, Any], seconds: float) -> str:
         app = self.inventory.with_role(Role.APP_SERVER)[0].name
         password = self._ask(app, "cat /etc/evenkeel/app-blue.password").stdout.strip()
-        points = [host.address for host in self.inventory.with_role(Role.DATABASE)]
+        ring = {**self.inventory.ring, "admin_password": "not used"}
         document = {
-            "ring": {"contact_points": points, "datacenter": self.datacenter, "admin_password": "not used"},
-            "login": {"role": "app", "password": password}, "keyspace": self.keyspace, **inputs,
+            "ring": ring, "login": {"role": "app", "password": password}, "keyspace": ring["keyspace"], **inputs,
         }  # fmt: skip
         line = f"exec env PYTHONPATH=/opt/evenkeel/python python3 -m scripts.checker {verb}"
         return self._on("control", line, json.dumps(document), seconds).stdout

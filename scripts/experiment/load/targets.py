@@ -253,10 +253,9 @@ def prepare_items(plan: Mapping[str, Any], entrances: Sequence[Entrance], dice: 
 
 
 def tidy(service: Service) -> None:
-    """Delete every item that the load knows of."""
-    for name in ("made.json", "created.json"):
-        if Path(name).exists():
-            in_parallel(service.delete, json.loads(Path(name).read_text()))
+    """Delete every item that the load knows of; the first that cannot be deleted is raised when all were tried."""
+    files = [Path(name) for name in ("made.json", "created.json") if Path(name).exists()]
+    in_parallel(service.delete, [item for file in files for item in json.loads(file.read_text())])
 
 
 def main() -> int:

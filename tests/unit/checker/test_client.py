@@ -63,6 +63,22 @@ def test_a_service_that_keeps_every_write_passes_and_the_mix_and_the_rate_are_ke
     assert summary["versions"] == {"1.0.0": sum(verdict.operations.values()) - 40}
 
 
+def test_the_rows_of_a_run_are_removed_and_others_stay(serve, tmp_path):
+    service = serve()
+    play(service, tmp_path, seconds=1)
+    service.rows["another"] = {"name": "t10-1", "description": None, "quantity": None, "tags": []}
+    before = len(service.rows)
+    assert run("remove", service=service.name, run="t1") == {"removed": before - 1, "stay": 0}
+    assert list(service.rows) == ["another"]
+
+
+def test_rows_that_cannot_be_removed_are_counted(serve, tmp_path):
+    service = serve(DELETE="refuse")
+    play(service, tmp_path, seconds=1)
+    found = run("remove", service=service.name, run="t1")
+    assert found["stay"] == len(service.rows) > 0
+
+
 @pytest.mark.parametrize(
     ("method", "wrong"), [("POST", Wrong.LOST), ("PATCH", Wrong.LOST), ("DELETE", Wrong.RESURRECTED)]
 )

@@ -1,0 +1,78 @@
+"""A load from its beginning to its end, on a runner that is not there: what comes of it where a program fails."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from scripts.experiment.load.attack import Load, LoadTest
+from scripts.experiment.load.results import Summary, as_table
+from scripts.inventory import Host, Inventory, Role
+from scripts.ssh import CommandError, Result
+
+
+class Runner:
+    """A place where every program does well, but for the one whose line has `fails` in it."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.lines: list[str] = []
+        self.fails = fails
+        self.over = threading.Event()
+
+    def put(self, name: str, content: str) -> None:
+        pass
+
+    def run(self, line: str, stdin: str = "", timeout: float = 60, check: bool = True) -> Result:
+        self.lines.append(line)
+        if self.fails and self.fails in line:
+            raise CommandError("runner", line, Result("", "RuntimeError: it is in the way", 1))
+        if line.startswith("kill"):
+            self.over.set()
+        if "exec vegeta attack" in line:
+            self.over.wait(30)
+        return Result(json.dumps(asdict(Summary())) if "results.py" in line else str(time.time()), "", 0)
+
+    def read(self, name: str, timeout: float = 60) -> bytes:
+        return as_table([])
+
+    def leave(self) -> None:
+        self.over.set()
+
+    def line(self, part: str) -> str:
+        return next(line for line in self.lines if part in line)
+
+
+def load_on(runner: Runner, load: Load | None = None) -> LoadTest:
+    host = Host("runner", Role.TEST_RUNNER, None, "127.0.0.1", "", "container")
+    return LoadTest(Inventory("test", "", "service", "", "1.0.0", ("a",), (), (host,), Path(), ""), load, runner)
+
+
+def test_items_that_stay_are_named_and_the_load_is_measured_all_the_same() -> None:
+    runner = Runner(fails="targets.py tidy")
+    with load_on(runner) as test:
+        pass
+    assert test.report.requests == 0
+    assert len(test.notes) == 1
+    assert test.notes[0].startswith("items that the load made stay in the table: runner: ")
+    assert test.notes[0].endswith("RuntimeError: it is in the way")
+
+
+def test_what_a_service_of_ones_own_was_sent_is_its_owners_to_remove() -> None:
+    runner = Runner()
+    with load_on(runner, Load(requests=[{"path": "/"}])) as test:
+        pass
+    assert not test.notes
+    assert not [line for line in runner.lines if "tidy" in line]
+
+
+def test_a_redirect_is_not_followed_and_bodies_are_kept_as_far_as_they_are_looked_at() -> None:
+    ours, own = Runner(), Runner()
+    for runner, load in ((ours, Load()), (own, Load(requests=[{"path": "/"}]))):
+        with load_on(runner, load):
+            pass
+        assert " -redirects=-1 " in f"{runner.line('exec vegeta attack')} "
+    assert " -max-body=1024 " in ours.line("exec vegeta attack")
+    assert " -max-body=65536 " in own.line("exec vegeta attack")
