@@ -34,7 +34,9 @@ def experiment(  # noqa: PLR0917  # typer: each option is an argument, none of t
     context: typer.Context,
     quick: Annotated[bool, typer.Option("--quick", help="A few short runs at the low level: minutes.")] = False,
     thesis: Annotated[bool, typer.Option("--thesis", help="3 scenarios, 3 levels, 10 runs of 5 min: a night.")] = False,
-    soak: Annotated[int, typer.Option("--soak", metavar="N", min=0, help="N short releases one after another.")] = 0,
+    soak: Annotated[
+        int | None, typer.Option("--soak", metavar="N", min=1, help="N short releases one after another.")
+    ] = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="FOLDER", help="Go on with this one; a path or its name.")
     ] = None,
@@ -92,6 +94,8 @@ def experiment(  # noqa: PLR0917  # typer: each option is an argument, none of t
     with one_sentence():
         if sum((quick, thesis, bool(soak), resume is not None)) > 1:
             raise typer.BadParameter("give one of --quick, --thesis, --soak and --resume")
+        if soak and runs:
+            raise typer.BadParameter("--soak N says how many runs there are: leave out --runs")
         if resume is not None and (given or service or name):
             raise typer.BadParameter("an experiment is gone on with as it was begun: give --resume alone")
         is_new = quick or thesis or bool(soak) or bool(given) or service is not None or bool(name)
@@ -168,7 +172,7 @@ def make_report(folder: Path) -> Path:
     return make(folder, say)
 
 
-def settings_of(kind: str, soak: int, service: Path | None, given: dict[str, Any]) -> Any:
+def settings_of(kind: str, soak: int | None, service: Path | None, given: dict[str, Any]) -> Any:
     """The settings that the options ask for."""
     from scripts.experiment import plan  # noqa: PLC0415  # see above
     from scripts.experiment.service import read_service  # noqa: PLC0415  # see above

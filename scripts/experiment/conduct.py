@@ -15,7 +15,7 @@ from typing import Any
 from scripts.experiment import knee, machine, soak
 from scripts.experiment.deployer import Deployer
 from scripts.experiment.errors import DeployError, ExperimentError
-from scripts.experiment.folder import EXPERIMENTS, Folder, alone, new_name
+from scripts.experiment.folder import EXPERIMENTS, Folder, alone, new_name, writing
 from scripts.experiment.load.attack import LoadError
 from scripts.experiment.load.place import HostPlace
 from scripts.experiment.one_run import Bench, perform
@@ -60,7 +60,8 @@ TARGETS = Path(__file__).parent / "load" / "targets.py"
 def begin(settings: Settings, stack: str | None, name: str = "", under: Path = EXPERIMENTS) -> Folder:
     """Make the folder of a new experiment. Nothing is touched but that."""
     settings = check_settings(settings)
-    inventory = load(stack)
+    with writing(under):
+        inventory = load(stack)
     document = {
         "created": time.time(),
         "kind": settings.kind,
@@ -84,7 +85,8 @@ def conduct(folder: Folder) -> bool:
     serves everywhere and is the one its config asks for. Raises DeployError and the like where it cannot go on.
     """
     try:
-        return carry_out(folder)
+        with writing(folder.path):
+            return carry_out(folder)
     except PLAIN_ERRORS as error:
         again = "try again" if folder.is_empty else f"`evenkeel experiment --resume {folder.name}`"
         raise DeployError(str(error), f"put it right, then {again}") from error
@@ -134,7 +136,7 @@ def known_version(bench: Bench, say: Callable[[str], None]) -> Iterator[None]:
     strategy = folder.document.get("config_before", {}).get("strategy")
     if strategy is None:
         strategy = deployer.value("strategy")
-        folder.update(config_before={"strategy": strategy, "version": deployer.value("version")})
+        folder.update(config_before={"strategy": strategy})
     folder.update(state="running")
     state = "interrupted"
     try:
@@ -143,12 +145,12 @@ def known_version(bench: Bench, say: Callable[[str], None]) -> Iterator[None]:
     finally:
         with handled(ENDINGS, signal.SIG_IGN):
             try:
-                folder.update(state=state)
                 version = str(deployer.live()["version"])
                 deployer.configure(version=version, strategy=strategy)
                 say(f"the stack serves {version}, and its config asks for it")
             except (*RUN_ERRORS, ExperimentError) as error:
                 say(f"the stack's config could not be set back: {error}; set `version` to what `evenkeel status` says")
+            folder.update(state=state)  # last: a disk that is full is no reason to leave the config as it is
 
 
 def prepare_stack(bench: Bench, say: Callable[[str], None]) -> None:

@@ -30,6 +30,20 @@ DOCUMENT = "experiment.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Have a disk that is full, or that is another's, end with one sentence. Raises FolderError."""
+    try:
+        yield
+    except BrokenPipeError:  # no disk: who reads what we say has gone
+        raise
+    except OSError as error:
+        raise FolderError(
+            f"{error.filename or path} cannot be used: {error.strerror or error}",
+            "see that there is room and that you may write there, then try again",
+        ) from error
+
+
 class Folder:
     """The folder of one experiment."""
 
@@ -44,21 +58,22 @@ class Folder:
 
     @classmethod
     def create(cls, name: str, document: Mapping[str, Any], under: Path = EXPERIMENTS) -> Folder:
-        """Make the folder of a new experiment. Raises FolderError where there is one of that name, or it is none."""
+        """Make the folder of a new experiment. Raises FolderError where there is one of that name, or none can be."""
         if not NAME.fullmatch(name):
             raise FolderError(f"«{name}» cannot name a folder", "use letters, digits, dots and dashes, 100 at most")
         folder = cls(under / name)
-        try:
-            folder.path.mkdir(parents=True)
-        except FileExistsError:
-            raise FolderError(
-                f"there is an experiment {name} already", "give another --name, or go on with --resume"
-            ) from None
-        try:
-            folder.update(**{"name": name, **document})
-        except BaseException:
-            folder.remove()  # one without a document could neither be gone on with nor be begun again
-            raise
+        with writing(folder.path):
+            try:
+                folder.path.mkdir(parents=True)
+            except FileExistsError:
+                raise FolderError(
+                    f"there is an experiment {name} already", "give another --name, or go on with --resume"
+                ) from None
+            try:
+                folder.update(**{"name": name, **document})
+            except BaseException:
+                folder.remove()  # one without a document could neither be gone on with nor be begun again
+                raise
         return folder
 
     @classmethod

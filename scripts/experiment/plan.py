@@ -169,8 +169,9 @@ def parse_level(name: str, own: Mapping[str, tuple[int, int]], knee: float | Non
 
 
 def make_levels(settings: Settings, knee: float | None) -> list[Level]:
-    """The levels asked for, marked where they are more than the machine carries."""
-    return [parse_level(name, settings.own_levels, knee) for name in settings.levels]
+    """The levels asked for, each once, marked where they are more than the machine carries."""
+    found = [parse_level(name, settings.own_levels, knee) for name in settings.levels]
+    return list({level.name: level for level in found}.values())
 
 
 def cells(settings: Settings) -> list[tuple[str, str | None]]:

@@ -12,6 +12,7 @@ from components.render import render
 from scripts.experiment import report_tables as tables
 from scripts.experiment.answer import Answer, Noticed, answers
 from scripts.experiment.cells import Results, read_results
+from scripts.experiment.folder import writing
 from scripts.experiment.pictures.capacity import knee_picture, soak_picture
 from scripts.experiment.pictures.spread import box_pictures, error_picture
 from scripts.experiment.pictures.style import Picture
@@ -51,17 +52,16 @@ def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
 
     Runs that are not measured yet are named on the page; `say` is told what is worked on.
     """
-    results = read_results(folder, say)
-    samples = folder / TABLE
-    pictures = draw(results, samples)
-    context = content(results, pictures) | {"soak": verdict(samples) if samples.exists() else []}
-    place = folder / "pictures"
-    place.mkdir(exist_ok=True)
-    for picture in all_of(pictures):
-        write(place / f"{picture.name}.svg", picture.svg)
-    write(folder / "report.md", render("experiment/report.md.j2", **context))
-    page = folder / "report.html"
-    write(page, render("experiment/report.html.j2", **context))
+    samples, place, page = folder / TABLE, folder / "pictures", folder / "report.html"
+    with writing(folder):
+        results = read_results(folder, say)
+        pictures = draw(results, samples)
+        context = content(results, pictures) | {"soak": verdict(samples) if samples.exists() else []}
+        place.mkdir(exist_ok=True)
+        for picture in all_of(pictures):
+            write(place / f"{picture.name}.svg", picture.svg)
+        write(folder / "report.md", render("experiment/report.md.j2", **context))
+        write(page, render("experiment/report.html.j2", **context))
     return page
 
 

@@ -28,6 +28,7 @@ from typing import Any, Self
 
 from scripts.checker.__main__ import judge_files
 from scripts.checker.client import COLUMNS
+from scripts.checker.errors import CheckerError
 from scripts.checker.verdict import Verdict
 from scripts.inventory import ROOT, Inventory, Role
 from scripts.ssh import Result, Session, SshError
@@ -36,7 +37,7 @@ CLIENT = ROOT / "scripts/checker/client.py"
 PACKAGES = ("checker", "database")
 INIT = '"""Programs of the checker."""\n'
 HOSTS = ("runner", "control")
-PREPARE_SECONDS, READ_SECONDS = 900.0, 600.0
+PREPARE_SECONDS, READ_SECONDS, END_SECONDS = 900.0, 600.0, 120.0
 
 
 class WriteTestError(Exception):
@@ -127,7 +128,10 @@ class WriteTest:
             states[f"table {where.table}"] = self._read_table(where)
         if through_service:
             states["the service"] = self._read_service()
-        return judge_files(self.folder / "history.jsonl", states)
+        try:
+            return judge_files(self.folder / "history.jsonl", states)
+        except CheckerError as error:
+            raise WriteTestError(f"what the clients did cannot be judged: {error}") from error
 
     def remove_rows(self) -> list[str]:
         """Delete through the service what is left of this run's rows; a sentence where some stay."""
@@ -190,7 +194,10 @@ class WriteTest:
         ended_before = running.done()
         if not ended_before:
             self._on_runner('kill -INT "$(cat pid)"', check=False)
-        self.summary = json.loads(running.result(120).stdout)
+        try:
+            self.summary = json.loads(running.result(END_SECONDS).stdout)
+        except TimeoutError as error:
+            raise WriteTestError(f"the clients were told to end and had not {END_SECONDS:g} s later") from error
         require_whole(self._keep("history", "runner", "history.jsonl"), self.summary)
         return ended_before
 

@@ -41,6 +41,7 @@ from scripts.ssh import Result, SshError
 HERE = Path(__file__).parent
 PROGRAMS = ("targets.py", "results.py")
 START_SECONDS = 40
+END_SECONDS = 60  # beyond the time-out of the last requests, until vegeta must have ended
 REDUCE_SECONDS = 240
 DELETES_SECONDS = 60  # beyond the planned length, so long a load goes on deleting what it made
 SAMPLE_BODY = 1024  # bytes of each answer that the runner's disk holds until it is judged: the right text is among them
@@ -220,7 +221,11 @@ class LoadTest:
         ended_before = attack.done()
         if not ended_before:
             self._at.run('kill -INT "$(cat pid)"', check=False)
-        attack.result(self.load.timeout + 60)
+        try:
+            attack.result(self.load.timeout + END_SECONDS)
+        except TimeoutError as error:
+            limit = self.load.timeout + END_SECONDS
+            raise LoadError(f"vegeta was told to end and had not {limit:g} s later") from error
         return ended_before
 
     def _reduce(self) -> None:

@@ -8,18 +8,24 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from scripts.experiment.load.attack import Load, LoadTest
+import pytest
+
+from scripts.experiment.load import attack
+from scripts.experiment.load.attack import Load, LoadError, LoadTest
 from scripts.experiment.load.results import Summary, as_table
 from scripts.inventory import Host, Inventory, Role
 from scripts.ssh import CommandError, Result
 
 
 class Runner:
-    """A place where every program does well, but for the one whose line has `fails` in it."""
+    """A place where every program does well, but for the one whose line has `fails` in it.
 
-    def __init__(self, fails: str = "") -> None:
+    Its vegeta ends when it is told to; a `deaf` one only where it is killed.
+    """
+
+    def __init__(self, fails: str = "", deaf: bool = False) -> None:
         self.lines: list[str] = []
-        self.fails = fails
+        self.fails, self.deaf = fails, deaf
         self.over = threading.Event()
 
     def put(self, name: str, content: str) -> None:
@@ -29,7 +35,7 @@ class Runner:
         self.lines.append(line)
         if self.fails and self.fails in line:
             raise CommandError("runner", line, Result("", "RuntimeError: it is in the way", 1))
-        if line.startswith("kill"):
+        if line.startswith("kill -KILL" if self.deaf else "kill"):
             self.over.set()
         if "exec vegeta attack" in line:
             self.over.wait(30)
@@ -76,3 +82,16 @@ def test_a_redirect_is_not_followed_and_bodies_are_kept_as_far_as_they_are_looke
         assert " -redirects=-1 " in f"{runner.line('exec vegeta attack')} "
     assert " -max-body=1024 " in ours.line("exec vegeta attack")
     assert " -max-body=65536 " in own.line("exec vegeta attack")
+
+
+def test_a_generator_that_does_not_end_is_killed_and_told_of_as_a_load_that_went_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attack, "END_SECONDS", 0.1)
+    runner = Runner(deaf=True)
+    with (
+        pytest.raises(LoadError, match=r"vegeta was told to end and had not 0\.2 s later"),
+        load_on(runner, Load(timeout=0.1)),
+    ):
+        pass
+    assert runner.line("kill -KILL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -174,6 +175,25 @@ def test_a_load_that_fails_while_the_knee_is_looked_for_is_told_in_one_sentence(
         conducting.conduct(begin(tmp_path))
     assert refused.value.hint == "put it right, then try again"
     assert world.config["version"] == world.serves
+
+
+def test_a_disk_that_is_full_ends_it_in_one_sentence_and_the_config_still_asks_for_what_serves(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill(run: Run) -> OSError | None:
+        if run.order < 4:
+            return None
+        monkeypatch.setattr("scripts.experiment.folder.write_json", full)
+        return OSError(errno.ENOSPC, "No space left on device")
+
+    world.fails = fill
+    with pytest.raises(FolderError, match="/mine cannot be used: No space left on device"):
+        conducting.conduct(begin(tmp_path))
+    assert len(world.made) == 3
+    assert world.config == {"version": world.serves, "strategy": "canary"}
 
 
 @pytest.mark.parametrize("name", ["../mine", "/srv/mine", "a/b", ".mine", "a" * 300])

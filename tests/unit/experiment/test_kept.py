@@ -35,6 +35,13 @@ def test_an_experiment_that_cannot_be_written_down_leaves_no_folder(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderError, match=r"/file/first cannot be used: Not a directory") as refused:
+        Folder.create("first", {}, tmp_path / "file")
+    assert "may write there" in refused.value.hint
+
+
 def test_the_newest_that_is_not_finished_is_gone_on_with(tmp_path: Path) -> None:
     assert newest_unfinished("mine", tmp_path) is None
     for number, state in enumerate(("interrupted", "running", "finished")):

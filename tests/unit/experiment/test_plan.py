@@ -71,6 +71,11 @@ def test_a_level_above_the_knee_is_marked(name: str, level: Level) -> None:
     assert make_levels(replace(SETTINGS, levels=(name,), own_levels={"mine": (10, 201)}), 200) == [level]
 
 
+def test_a_level_that_is_named_twice_counts_once() -> None:
+    levels = make_levels(replace(SETTINGS, levels=("low", "60/120", "low", "060/120")), None)
+    assert [level.name for level in levels] == ["low", "60x120"]
+
+
 def test_a_share_of_a_high_knee_stays_within_what_the_test_runner_can_do() -> None:
     (level,) = make_levels(replace(SETTINGS, levels=("90%",)), 2_000)
     assert (level.workers, level.rate) == (800, 1_800)

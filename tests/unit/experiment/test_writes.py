@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.checker.client import Log
+from scripts.experiment import writes as writing
 from scripts.experiment.writes import Where, WriteTest, WriteTestError, require_whole
 from scripts.inventory import Host, Inventory, Role
 from scripts.ssh import CommandError, Result
@@ -100,3 +102,23 @@ def test_rows_that_stay_are_named(
     hosts = Hosts(monkeypatch, remove=answer)
     assert writes.remove_rows() == said
     assert hosts.sent == [("python3 client.py remove", {"service": "service", "run": writes.name})]
+
+
+def test_clients_that_do_not_end_are_no_verdict_on_the_service(
+    writes: WriteTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "END_SECONDS", 0.1)
+    monkeypatch.setattr(writes, "_on_runner", lambda *_, **__: Result("", "", 0))
+    writes._running = Future()
+    with pytest.raises(WriteTestError, match=r"the clients were told to end and had not 0\.1 s later"):
+        writes._stop()
+
+
+def test_a_history_that_makes_no_sense_is_no_verdict_on_the_service(
+    writes: WriteTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (writes.folder / "history.jsonl").write_text("", "utf-8")
+    (writes.folder / "item.jsonl").write_text("", "utf-8")
+    monkeypatch.setattr(writes, "_read_table", lambda _: writes.folder / "item.jsonl")
+    with pytest.raises(WriteTestError, match="what the clients did cannot be judged: the log does not begin"):
+        writes.verdict(through_service=False)
