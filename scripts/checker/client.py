@@ -389,7 +389,7 @@ def _items(ask: Callable[[str], Answer]) -> Iterator[dict[str, Any]]:
 
 
 def remove(plan: dict[str, Any]) -> dict[str, Any]:
-    """Delete what the service lists of a run, known by its name: no write takes that. Return how many went and stay."""
+    """Delete the rows of a run that the service lists, known by their names; return how many went and how many stay."""
     service, mark = str(plan["service"]), f"{plan['run']}-"
     listing = Connection(service, True, random.Random(0))  # noqa: S311 - a mix, no secret
     items = _items(lambda path: listing.ask("GET", path))

@@ -221,6 +221,7 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
     record = newest if newest.get("id") != measured.known else None
     release = release_document(record, measured.deployed, measured.version)
     retries, why = find_retries(bench.inventory, test.name, measured.began - bench.settings.warmup)
+    notes = [*measured.watch.problems, *test.notes, *measured.notes, *([why] if why else [])]
     start = test.summary["scheduled_ns"] / 1e9
     seconds = min(max(0.0, measured.ended - start), test.load.bound)
     document = {
@@ -237,11 +238,8 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
         "duplicates": retries.duplicates if retries else None,
         "proxy_retries": retries.by_proxy if retries else None,
         "capacity": [{"at": moment, "serving": count} for moment, count in measured.watch.samples],
-        "notes": [
-            *measured.watch.problems, *test.notes, *measured.notes, *([why] if why else []),
-            *remarks(run, level, measured, release),
-        ],
-    }  # fmt: skip
+        "notes": [*notes, *remarks(run, level, measured, release)],
+    }
     return document | ({"check": measured.writes} if measured.writes is not None else {})
 
 
@@ -267,8 +265,6 @@ def lateness(workers: int, lag_ms: float | None, busy: float | None) -> list[str
     if lag_ms is None or lag_ms <= LATE_MS:
         return []
     if busy is not None and busy > 0.5:
-        most = (
-            f"{100 * busy:.0f} % of the late requests should have been sent, 1 % of all more than {lag_ms:.0f} ms late"
-        )
-        return [f"users waited in line: all {workers} were waiting for an answer when {most}"]
+        held = f"{100 * busy:.0f} % of the late requests were held back, 1 % of all by more than {lag_ms:.0f} ms"
+        return [f"users waited in line: all {workers} were waiting for an answer while {held}"]
     return [f"the generator was late: 1 % of the requests by more than {lag_ms:.0f} ms"]

@@ -51,6 +51,7 @@ def test_a_stall_of_two_seconds_is_seen_from_when_requests_were_due(
     assert report.failed == 0, report.reasons()
     # 20 requests at most are on their way: those behind them were sent late, and had waited all the same.
     assert 1800 < whole.max < 2600
+    assert test.summary["lag_workers_busy"] > 0.5
     times = sorted(request.ms for request in report.all)
     sent = sorted(request.ms - request.lag_ms for request in report.all)
     assert times[int(len(times) * 0.999)] > 1700

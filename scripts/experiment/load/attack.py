@@ -44,7 +44,7 @@ START_SECONDS = 40
 END_SECONDS = 60  # beyond the time-out of the last requests, until vegeta must have ended
 REDUCE_SECONDS = 240
 DELETES_SECONDS = 60  # beyond the planned length, so long a load goes on deleting what it made
-SAMPLE_BODY = 1024  # bytes of each answer that the runner's disk holds until it is judged: the right text is among them
+SAMPLE_BODY = 1024  # bytes of each answer of the sample, whose right texts are at the beginning
 
 
 class LoadError(Exception):
@@ -81,8 +81,9 @@ class Load:
 
     @property
     def body_bytes(self) -> int:
-        """How much of each answer is kept for its check."""
-        return SAMPLE_BODY if isinstance(self.requests, str) else BODY_READ
+        """How much of each answer the runner's disk holds until it is judged; no more than that needs."""
+        own = () if isinstance(self.requests, str) else self.requests
+        return BODY_READ if any(request.get("contains") for request in own) else SAMPLE_BODY
 
 
 class LoadTest:

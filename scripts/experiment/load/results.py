@@ -103,8 +103,7 @@ def judge_content(result: Mapping[str, Any], contains: str | None) -> str | None
     error = result.get("error") or ""
     if error and not error.startswith(str(result["code"])):
         return without_addresses(error)
-    body = body_of(result)
-    if contains is not None and contains not in body.decode("utf-8", "replace"):
+    if contains is not None and contains not in text_of(body := body_of(result)):
         return "the body is not the right one" + (" in its first 64 KiB" if len(body) >= BODY_READ else "")
     said = versions_of(result)
     if len(said) != 1 or not said[0]:
@@ -115,6 +114,11 @@ def judge_content(result: Mapping[str, Any], contains: str | None) -> str | None
 def body_of(result: Mapping[str, Any]) -> bytes:
     """The answer's body, as far as it was kept."""
     return base64.b64decode(result.get("body") or "")
+
+
+def text_of(body: bytes) -> str:
+    """A body as text; what is not UTF-8 becomes «�»."""
+    return body.decode("utf-8", "replace")
 
 
 def without_addresses(error: str) -> str:
@@ -217,7 +221,7 @@ def failure(result: Mapping[str, Any], problem: str, sent_ns: int) -> dict[str, 
         "reason": problem,
         "error": result.get("error") or "",
         "versions": versions_of(result),
-        "body": body_of(result).decode("utf-8", "replace")[:BODY_KEPT],
+        "body": text_of(body_of(result))[:BODY_KEPT],
     }
 
 

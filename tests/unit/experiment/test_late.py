@@ -61,8 +61,8 @@ def test_a_load_that_is_on_time_has_no_share() -> None:
 
 def test_the_note_names_who_kept_the_requests() -> None:
     assert lateness(50, 120.0, 0.93) == [
-        "users waited in line: all 50 were waiting for an answer when 93 % of the late requests should have been sent, "
-        "1 % of all more than 120 ms late"
+        "users waited in line: all 50 were waiting for an answer while 93 % of the late requests were held back, "
+        "1 % of all by more than 120 ms"
     ]
     assert lateness(50, 120.0, 0.2) == ["the generator was late: 1 % of the requests by more than 120 ms"]
 
