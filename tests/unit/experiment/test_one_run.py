@@ -31,7 +31,7 @@ class FakeLoad:
     load: Load
     is_over: bool = False
     name: str = "load-1"
-    lag: float = 1.0
+    notes: list[str] = field(default_factory=list)
 
     def __enter__(self) -> FakeLoad:
         self.began = time.time()
@@ -41,7 +41,7 @@ class FakeLoad:
         self.table = b"requests"
         self.summary = {
             "scheduled_ns": int(self.began * 1e9), "sent": 7, "missing": 0, "failed": 0, "failures": [],
-            "lag_p99_ms": self.lag,
+            "lag_p99_ms": 1.0, "lag_workers_busy": None,
         }  # fmt: skip
 
 
