@@ -15,7 +15,7 @@ STRATEGIES = ("bluegreen", "canary", "rolling", "halves")
 GATES = ("none", "person", "time")
 MIRRORS = ("trigger", "scan")
 PACES = ("users", "none")
-BACKFILL_ROWS = 50  # the fewest rows a second that a copy may keep
+BACKFILL_ROWS = 10  # the fewest rows a second that a copy or a comparison may come down to
 FREEZE_SECONDS = 60  # the longest that writes may wait
 
 
@@ -174,7 +174,7 @@ def deadline_with_data(kind: Kind, plan: Mapping[str, Any], rows: int | None) ->
         case Kind.FREEZE:
             return 120.0 + float(plan.get("freeze_seconds", FREEZE_SECONDS))
         case Kind.SETTLE if rows is not None:
-            return 390.0 + copy_seconds(plan, rows)
+            return 150.0 + last_look_seconds(plan, rows)
         case Kind.ROLLBACK if rows is not None:
             return 390.0
     return None
@@ -182,4 +182,14 @@ def deadline_with_data(kind: Kind, plan: Mapping[str, Any], rows: int | None) ->
 
 def copy_seconds(plan: Mapping[str, Any], rows: int | None) -> float:
     """Return how long the slowest copy that the plan puts up with takes."""
-    return (rows or 0) / float(plan.get("backfill_rows", BACKFILL_ROWS))
+    return (rows or 0) / slowest_pace(plan)
+
+
+def last_look_seconds(plan: Mapping[str, Any], rows: int | None) -> float:
+    """Return how long settle may compare: what is left of its time is for all else that it does."""
+    return 240.0 + copy_seconds(plan, rows)
+
+
+def slowest_pace(plan: Mapping[str, Any]) -> float:
+    """Return the fewest rows a second that a plan lets long work come down to, by which its time is counted."""
+    return float(plan.get("backfill_rows", BACKFILL_ROWS))

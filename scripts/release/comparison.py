@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +13,14 @@ from scripts.release.work import Work
 Figures = Mapping[str, Any]
 
 
-def compare(work: Work, tables: ControlTables, run: str, *, repair: bool = False) -> Figures:
-    """Compare all tables afresh and return what came of it; `repair` copies ranges that differ once more."""
+def compare(work: Work, tables: ControlTables, run: str, *, repair: bool = False, seconds: float = math.inf) -> Figures:
+    """Compare all tables afresh and return what came of it; `repair` copies ranges that differ once more.
+
+    Raises UnfinishedError where it is not done after `seconds`.
+    """
     users = heard_users(work)
-    state = follow(work, tables, "compare", users, run=run, paced=users is not None, afresh=True, repair=repair)
+    more = {"run": run, "paced": users is not None, "afresh": True, "repair": repair}
+    state = follow(work, tables, "compare", users, seconds, **more)
     figures: Figures = state["figures"]
     work.figures["compared"] = dict(figures)
     return figures

@@ -127,7 +127,8 @@ def check_grace(work: Work, data: Mapping[str, Any], seen: Inspected) -> None:
         if grace < GRACE_FACTOR * seconds:
             raise RefusedError(
                 f"the table {table['source']} forgets deletions after {span(grace)} (gc_grace_seconds), which must be"
-                f" {span(GRACE_FACTOR * seconds)} or more, or a deleted row could come back"
+                f" {span(GRACE_FACTOR * seconds)} or more, or a deleted row could come back; a higher"
+                " `backfillRowsPerSecond` needs less"
             )
 
 

@@ -5,10 +5,12 @@ The work is a unit of its own there and outlives the stage. What stops it is the
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from components.stages import slowest_pace
 from scripts.journal.words import span
 from scripts.release.control_tables import ControlTables
 from scripts.release.errors import StageFailedError
@@ -25,6 +27,10 @@ MOST_STARTS = 5
 MOST_UNANSWERED = 10
 RUNS = (("backfill", ""), ("compare", "verify"), ("compare", "settle"), ("scan", "live"), ("scan", "frozen"))
 Answer = dict[str, Any]
+
+
+class UnfinishedError(StageFailedError):
+    """A job was not done in the time that it had."""
 
 
 class Users:
@@ -72,11 +78,19 @@ def gives_way(work: Work) -> bool:
     return bool(work.told.release.plan.get("backfill_pace", "users") == "users")
 
 
-def follow(work: Work, tables: ControlTables, kind: str, users: Users | None = None, **more: Any) -> Answer:
+def follow(
+    work: Work,
+    tables: ControlTables,
+    kind: str,
+    users: Users | None = None,
+    seconds: float = math.inf,
+    **more: Any,
+) -> Answer:
     """Start a job or join it, follow it until it is done, and return its last state.
 
     It is told of `users` in passing. A control host that is away is waited for, as long as the stage may go on without
-    its journal; a job that was killed goes on from where it was. Raises StageFailedError with the job's reason.
+    its journal; a job that was killed goes on from where it was. Raises StageFailedError with the job's reason, and
+    UnfinishedError where it is not done after `seconds`; it runs on then.
     """
     work.figures["job"] = state = begin(work, tables, kind, **more)
     starts, done_before, told, began = 1, -1, 0.0, time.monotonic()
@@ -90,6 +104,8 @@ def follow(work: Work, tables: ControlTables, kind: str, users: Users | None = N
         if time.monotonic() - told >= TELL_SECONDS:
             told = time.monotonic()
             work.say(progress(kind, state))
+        if time.monotonic() - began > seconds:
+            raise UnfinishedError(f"not done after {span(seconds)} ({progress(kind, state)})")
         work.pause(until_next_look(state, time.monotonic() - began))
         state = look(work, tables, kind, state, users, **more)
         work.figures["job"] = state
@@ -107,9 +123,9 @@ def until_next_look(state: Answer, watched: float) -> float:
 
 
 def begin(work: Work, tables: ControlTables, kind: str, **more: Any) -> Answer:
-    """Start the job, or join the one that runs."""
+    """Start the job, or join the one that runs. Its slowest pace is the one by which the stage's time is counted."""
     work.check()
-    return tables.job("start", kind, **more)
+    return tables.job("start", kind, slowest=slowest_pace(work.told.release.plan), **more)
 
 
 def look(

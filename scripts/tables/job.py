@@ -1,12 +1,13 @@
 """The verb `job`: long work started, asked for, stopped. It outlives whoever started it.
 
     {"ring", "data", "do": "start" | "state" | "stop" | "outside", "kind": "backfill" | "compare" | "scan",
-     "run"?, "paced"?, "streams"?, "afresh"?, "by"?, "users"?: {"p99_ms", "p99_before_ms"}}
+     "run"?, "paced"?, "slowest"?, "streams"?, "afresh"?, "by"?, "users"?: {"p99_ms", "p99_before_ms"}}
  -> {"job", "state": "running" | "done" | "failed" | "absent", "rows", "ranges", "ranges_done", "rate", "left_seconds",
      "reason", "figures", …}
 
 `start` attaches to work that runs, leaves work alone that is done (unless "afresh"), and goes on with work that was
-stopped or killed. `outside` ends work whose rest another program ("by") has done. `users` is what paced work is to hear
+stopped or killed. `slowest` is the fewest rows a second that paced work comes down to, by which whoever waits for it
+counts its time. `outside` ends work whose rest another program ("by") has done. `users` is what paced work is to hear
 of them, told along with any of these: a verb of its own would cost them more. With systemd a job is the transient unit
 of its name; elsewhere a process of its own session.
 """

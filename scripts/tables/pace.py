@@ -18,7 +18,7 @@ from typing import Any
 from scripts.tables.progress import Users
 
 STALE_SECONDS = 20.0
-SLOWEST, SLOW, FASTEST = 10.0, 20.0, 20_000.0  # rows a second
+SLOWEST, SLOW, FASTEST = 10.0, 20.0, 20_000.0  # rows a second; the slowest where whoever starts the work says none
 STEP, STEP_SHARE, CUT = 5.0, 0.2, 0.7
 # Users' 99th percentile against the time before the copy: above how many times that by which factor slower, and above
 # EVEN no faster.
@@ -54,24 +54,24 @@ class Signs:
     overloaded: bool = False
 
 
-def decide(rate: float, signs: Signs) -> tuple[float, str]:
+def decide(rate: float, signs: Signs, slowest: float) -> tuple[float, str]:
     """Return the rows a second for the next second and why, in words for a person; "" where it is as before."""
     if reason := too_much(signs):
-        return max(rate * CUT, SLOWEST), f"slower: {reason}"
+        return max(rate * CUT, slowest), f"slower: {reason}"
     if reason := waits(signs):
-        return max(rate * CUT, SLOWEST) if signs.asked else rate, f"slower: {reason}"
+        return max(rate * CUT, slowest) if signs.asked else rate, f"slower: {reason}"
     if signs.silent or signs.users is None:
-        return min(rate, SLOW), f"slow: nothing was heard of the users' times for {STALE_SECONDS:.0f} s"
-    return by_users(rate, signs.users, signs.hints) if signs.heard else (rate, "")
+        return min(rate, max(SLOW, slowest)), f"slow: nothing was heard of the users' times for {STALE_SECONDS:.0f} s"
+    return by_users(rate, signs.users, signs.hints, slowest) if signs.heard else (rate, "")
 
 
-def by_users(rate: float, users: Users, hints: bool) -> tuple[float, str]:
+def by_users(rate: float, users: Users, hints: bool, slowest: float) -> tuple[float, str]:
     """Return the same by what was just heard of the users; where they are too few to tell, of nobody, with 0 ms."""
     if not users.p99_ms and not hints:
         return min(rate * 2, FASTEST), "faster: there are too few users to disturb"
     for factor, cut in CUTS:
         if above(users, factor):
-            return max(rate * cut, SLOWEST), f"slower: {in_words(users)}"
+            return max(rate * cut, slowest), f"slower: {in_words(users)}"
     if above(users, EVEN):
         return rate, "steady: users' times are a little above what they were"
     if hints:
@@ -108,10 +108,14 @@ def waits(signs: Signs) -> str:
 
 
 class Governor:
-    """Lets rows through at the present rate, or all of them when unpaced. Used by several threads."""
+    """Lets rows through at the present rate, or all of them when unpaced. Used by several threads.
 
-    def __init__(self, paced: bool) -> None:
-        self.rate: float | None = SLOW if paced else None
+    It never goes slower than `slowest`: whoever waits for the work counts its time by that.
+    """
+
+    def __init__(self, paced: bool, slowest: float) -> None:
+        self.slowest = slowest
+        self.rate: float | None = max(SLOW, slowest) if paced else None
         self.reason = "" if paced else "unpaced"
         self.in_flight = threading.BoundedSemaphore(IN_FLIGHT_PACED if paced else IN_FLIGHT_UNPACED)
         self.overloaded = False
@@ -165,5 +169,5 @@ class Governor:
             users, silent, at != self._heard, p99, usual, asked=asked, overloaded=self.overloaded, **self._waiting
         )
         self.overloaded, self._heard = False, at
-        self.rate, reason = decide(self.rate, signs)
+        self.rate, reason = decide(self.rate, signs, self.slowest)
         self.reason = reason or self.reason

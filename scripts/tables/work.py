@@ -32,7 +32,7 @@ from scripts.database.errors import DatabaseError, RingError
 from scripts.tables import nodes
 from scripts.tables.errors import TablesError
 from scripts.tables.held import KINDS, held, job_name
-from scripts.tables.pace import Governor
+from scripts.tables.pace import SLOWEST, Governor
 from scripts.tables.patience import FIRST_BREAK, LONGEST_BREAK, Patience, StoppedError
 from scripts.tables.progress import Part, Progress, Step
 from scripts.tables.ranges import plan_ranges
@@ -55,7 +55,8 @@ class Work:
         self.session = session
         self.stop = threading.Event()
         self.patience = Patience(self.stop)
-        self.governor = Governor(paced=bool(document.get("paced", True)))
+        slowest = float(document.get("slowest", SLOWEST))
+        self.governor = Governor(paced=bool(document.get("paced", True)), slowest=slowest)
         self.streams = int(document.get("streams", STREAMS))
         self.rows = 0  # by this process, unfinished parts included
         self.began = time.monotonic()

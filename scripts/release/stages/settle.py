@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from components.stages import waits
+from components.stages import last_look_seconds, waits
 from scripts.journal.words import span
 from scripts.release.app_servers import failed
 from scripts.release.comparison import compare, differences, in_words
@@ -15,6 +15,7 @@ from scripts.release.documents import listed
 from scripts.release.errors import StageError, StageFailedError
 from scripts.release.fleet import Fleet
 from scripts.release.freezing import BEYOND, SINCE, require_frozen
+from scripts.release.jobs import UnfinishedError
 from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing, states
 from scripts.release.retire import retire
@@ -26,6 +27,7 @@ from scripts.ssh import CommandError, Session, SshError
 IDLE_SECONDS = 10.0
 UP_SECONDS = 5.0
 SERVING_SECONDS = "15"
+RUN = "settle"
 
 
 def act(work: Work) -> str:
@@ -70,12 +72,18 @@ def final_look(work: Work) -> str:
     """Compare the two tables once more, now that users write to the new one; return words on it.
 
     Rows that only the old table has are lost to users: back to it. Otherwise the old one lags, which users do not
-    meet: going back would cost what it lacks, so the release stays, and says so.
+    meet: going back would cost what it lacks, so the release stays, and says so. A comparison that takes too long finds
+    nothing against the release either: the tables were the same before users moved, and are mirrored both ways.
     """
     data = work.told.data
     if data is None or not data["tables"] or waits(data):
         return ""  # nothing to compare, or compared while nothing is written
-    figures = compare(work, ControlTables(work.told.stack, data), "settle")
+    tables = ControlTables(work.told.stack, data)
+    seconds = last_look_seconds(work.told.release.plan, work.told.figure("data_rows"))
+    try:
+        figures = compare(work, tables, RUN, seconds=seconds)
+    except UnfinishedError as error:
+        return give_up_looking(work, tables, error)
     if not differences(figures):
         return f", {figures.get('rows', 0)} rows are the same in both tables"
     if int(figures.get("missing", 0)) == differences(figures):
@@ -83,6 +91,16 @@ def final_look(work: Work) -> str:
     work.figures["not_level"] = in_words(figures)
     work.journal.open.pair(str(data["release"]), "apart")
     return f", but the old tables differ: {in_words(figures)}"
+
+
+def give_up_looking(work: Work, tables: ControlTables, error: UnfinishedError) -> str:
+    """End a comparison that takes too long, if the control host can be reached; return words on it."""
+    work.figures["not_compared"] = str(error)
+    try:
+        tables.job("stop", "compare", run=RUN)
+    except (StageFailedError, SshError) as why:
+        work.say(f"the comparison could not be stopped and ends by itself: {why}")
+    return f", but the last comparison was {error}; `evenkeel compare` looks again"
 
 
 def end_older_pairs(work: Work) -> str:

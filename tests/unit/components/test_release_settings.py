@@ -13,6 +13,7 @@ import yaml
 
 from components.config_reader import Reader, SettingsError
 from components.release_settings import KEYS, ReleaseSettings, read_header, read_release
+from components.stages import BACKFILL_ROWS, copy_seconds, slowest_pace
 
 SCHEMA: dict[str, Any] = yaml.safe_load((Path(__file__).parents[3] / "Pulumi.yaml").read_text())["config"]
 
@@ -50,6 +51,12 @@ def test_the_defaults_are_blue_and_green_without_a_gate(read: Callable[..., Rele
     settings = read()
     assert (settings.strategy, settings.gate, settings.window, settings.notify) == ("bluegreen", "none", "", ())
     assert settings.canary.steps == (5, 25, 50)
+
+
+def test_a_copy_s_time_is_counted_by_the_pace_that_the_setting_allows(read: Callable[..., ReleaseSettings]) -> None:
+    for settings, rows in ((read(), BACKFILL_ROWS), (read(backfillRowsPerSecond=200), 200)):
+        plan = settings.plan(["a"], 512, "/ready")
+        assert (slowest_pace(plan), copy_seconds(plan, 1_000 * rows)) == (rows, 1_000)
 
 
 def test_every_key_is_declared(read: Callable[..., ReleaseSettings]) -> None:

@@ -90,6 +90,7 @@ class RingInMemory:
     forgets: set[str] = field(default_factory=set)  # directions in which the mirror loses what it should write
     verbs: list[str] = field(default_factory=list)
     told: list[dict[str, float]] = field(default_factory=list)  # how users fare, as told to the copy
+    slowest: list[float] = field(default_factory=list)  # the pace that each job was started with
     uses: Callable[[str], list[str]] = lambda table: []
     clock: int = 1_000
     scan_seconds: float = 2.0  # as measured beforehand
@@ -189,6 +190,8 @@ class RingInMemory:
 
     def do_job(self, data: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         name = "-".join(filter(None, [asked["kind"], str(data["number"]), asked.get("run", "")]))
+        if asked["do"] == "start":
+            self.slowest.append(asked.get("slowest", 0.0))
         if "users" in asked:
             self.told.append(dict(asked["users"]))
         job = self.jobs.get(name)

@@ -132,6 +132,26 @@ def test_users_times_are_told_to_the_copy(world: World) -> None:
     assert world.ring.told and all(told["p99_before_ms"] == 41.0 for told in world.ring.told)
 
 
+def test_every_job_goes_no_slower_than_its_time_is_counted_by(world: World) -> None:
+    run = world.release()
+    run.document["plan"]["backfill_rows"] = 77
+    run.to("outcome")
+    assert world.ring.slowest == [77, 77, 77]  # copy, verify, settle
+
+
+def test_a_last_comparison_that_takes_too_long_does_not_take_users_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.release().before("settle")
+    monkeypatch.setattr("scripts.release.stages.settle.last_look_seconds", lambda plan, rows: 0.2)
+    world.ring.no_quorum = True
+    verdict = run.stage("settle")
+    assert verdict["state"] == "passed"
+    assert "the last comparison was not done after 0.2 s" in verdict["reason"]
+    assert world.ring.jobs["compare-2-settle"].state == "failed"
+    assert world.machines.everywhere() == GREEN and world.pairs() == [("r2-2.0.0", "level")]
+
+
 def test_a_release_that_leaves_the_data_alone_asks_the_database_nothing(world: World) -> None:
     run = world.release(manifest=MANIFEST)
     assert run.to("outcome")["state"] == "passed", run.verdicts[-1]

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from components.stages import slowest_pace
 from scripts.tables.pace import (
     FASTEST,
     SLOW,
@@ -26,18 +27,19 @@ def but(**changes):
 
 
 def test_it_goes_faster_while_all_is_well():
-    rate, reason = decide(200.0, WELL)
+    rate, reason = decide(200.0, WELL, SLOWEST)
     assert 200 < rate <= 240
     assert reason.startswith("faster")
 
 
 def test_without_users_to_disturb_it_is_soon_as_fast_as_it_may():
-    assert decide(200.0, but(users=Users(0.0, 10.0, 0.0))) == (400.0, "faster: there are too few users to disturb")
-    assert decide(FASTEST, but(users=Users(0.0, 0.0, 0.0)))[0] == FASTEST
+    nobody = but(users=Users(0.0, 10.0, 0.0))
+    assert decide(200.0, nobody, SLOWEST) == (400.0, "faster: there are too few users to disturb")
+    assert decide(FASTEST, but(users=Users(0.0, 0.0, 0.0)), SLOWEST)[0] == FASTEST
 
 
 def test_it_never_goes_faster_than_the_most():
-    assert decide(FASTEST, WELL)[0] == FASTEST
+    assert decide(FASTEST, WELL, SLOWEST)[0] == FASTEST
 
 
 BAD = [
@@ -53,41 +55,57 @@ BAD = [
 
 @pytest.mark.parametrize(("signs", "words"), BAD, ids=[words for _, words in BAD])
 def test_it_goes_slower_by_a_factor_and_says_why(signs, words):
-    rate, reason = decide(1_000.0, signs)
+    rate, reason = decide(1_000.0, signs, SLOWEST)
     assert rate == pytest.approx(700)
     assert reason == f"slower: {words}"
 
 
-def test_it_never_stops_altogether():
-    assert decide(SLOWEST, BAD[0][0])[0] == SLOWEST
+@pytest.mark.parametrize("slowest", [1.0, SLOWEST, 50.0])
+def test_it_never_goes_slower_than_whoever_waits_for_it_counts_on(slowest):
+    for signs, _ in [*BAD, (but(silent=True), "")]:
+        rate = 1_000.0
+        for _ in range(100):
+            rate, _ = decide(rate, signs, slowest)
+        assert rate == (max(SLOW, slowest) if signs.silent and signs.pending == 0 else slowest)
+
+
+def test_it_begins_no_slower_than_that_and_keeps_to_it():
+    governor = Governor(paced=True, slowest=200.0)
+    assert governor.rate == 200
+    governor.adjust(Users(50.0, 10.0, at=1_000.0), 1_001.0, {"pending": 40, "compactions": 9, "hints": True})
+    assert governor.rate == 200
+
+
+def test_work_that_was_told_no_slowest_pace_has_the_one_that_deadlines_are_counted_by():
+    assert slowest_pace({}) == SLOWEST
 
 
 @pytest.mark.parametrize(("now", "rate"), [(11.5, 850), (12.7, 850), (12.9, 700), (20.2, 700), (20.4, 400)])
 def test_it_goes_the_slower_the_more_users_feel(now, rate):
-    found, reason = decide(1_000.0, but(users=Users(now, 10.0, 0.0)))
+    found, reason = decide(1_000.0, but(users=Users(now, 10.0, 0.0)), SLOWEST)
     assert found == pytest.approx(rate)
     assert reason == f"slower: users' 99th percentile is {now} ms and was 10.0 ms"
 
 
 def test_times_a_little_above_what_they_were_hold_it_where_it_is():
-    assert decide(500.0, but(users=Users(10.6, 10.0, 0.0)))[0] == 500
+    assert decide(500.0, but(users=Users(10.6, 10.0, 0.0)), SLOWEST)[0] == 500
 
 
 def test_a_quarter_of_a_millisecond_is_no_sign_of_anything():
-    assert decide(500.0, but(users=Users(1.25, 1.0, 0.0)))[0] > 500
+    assert decide(500.0, but(users=Users(1.25, 1.0, 0.0)), SLOWEST)[0] > 500
 
 
 def test_hints_hold_it_where_it_is():
-    assert decide(500.0, but(hints=True)) == (500.0, "steady: writes are kept for a node that is away")
+    assert decide(500.0, but(hints=True), SLOWEST) == (500.0, "steady: writes are kept for a node that is away")
 
 
 def test_without_word_of_the_users_it_is_slow():
-    assert decide(5_000.0, but(silent=True))[0] == SLOW
-    assert decide(10.0, but(users=None, silent=True))[0] == 10
+    assert decide(5_000.0, but(silent=True), SLOWEST)[0] == SLOW
+    assert decide(10.0, but(users=None, silent=True), SLOWEST)[0] == 10
 
 
 def test_word_of_the_users_counts_once():
-    governor, quiet = Governor(paced=True), {"pending": 0, "compactions": 0, "hints": False}
+    governor, quiet = Governor(paced=True, slowest=SLOWEST), {"pending": 0, "compactions": 0, "hints": False}
     governor.adjust(Users(10.0, 10.0, at=1_000.0), 1_001.0, quiet)
     rate, reason = governor.rate, governor.reason
     governor.adjust(Users(10.0, 10.0, at=1_000.0), 1_002.0, quiet)
@@ -97,7 +115,7 @@ def test_word_of_the_users_counts_once():
 
 
 def test_what_waits_on_a_node_counts_once_and_holds_until_it_was_looked_at_again():
-    governor = Governor(paced=True)
+    governor = Governor(paced=True, slowest=SLOWEST)
     governor.rate = 1_000.0
     governor.adjust(Users(10.0, 10.0, at=1_000.0), 1_001.0, {"pending": 40, "compactions": 0, "hints": False})
     assert governor.rate == pytest.approx(700)
@@ -115,14 +133,14 @@ def test_users_feel_less_than_ten_percent_of_it_where_their_times_grow_with_the_
     for _ in range(2_000):
         true = 10.0 * (1 + slower * rate / 100)
         seen = true * dice.gauss(1.0, 0.1)
-        rate, _ = decide(rate, but(users=Users(seen, 10.0, 0.0)))
+        rate, _ = decide(rate, but(users=Users(seen, 10.0, 0.0)), SLOWEST)
         felt.append(true)
     assert statistics.fmean(felt[100:]) < 11.0
     assert slower or rate == FASTEST
 
 
 def test_word_of_the_users_counts_for_some_seconds():
-    governor, quiet = Governor(paced=True), {"pending": 0, "compactions": 0, "hints": False}
+    governor, quiet = Governor(paced=True, slowest=SLOWEST), {"pending": 0, "compactions": 0, "hints": False}
     governor.adjust(Users(10.0, 10.0, at=1_000.0), 1_000.0 + STALE_SECONDS, quiet)
     assert governor.rate > SLOW
     governor.adjust(Users(10.0, 10.0, at=1_000.0), 1_001.0 + STALE_SECONDS, quiet)
@@ -130,7 +148,7 @@ def test_word_of_the_users_counts_for_some_seconds():
 
 
 def test_at_a_rate_of_200_twenty_rows_take_a_tenth_of_a_second():
-    governor = Governor(paced=True)
+    governor = Governor(paced=True, slowest=SLOWEST)
     governor.rate = 200.0
     begin = time.monotonic()
     for _ in range(20):
@@ -139,7 +157,7 @@ def test_at_a_rate_of_200_twenty_rows_take_a_tenth_of_a_second():
 
 
 def test_unpaced_nobody_waits_and_nothing_is_adjusted():
-    governor = Governor(paced=False)
+    governor = Governor(paced=False, slowest=SLOWEST)
     begin = time.monotonic()
     for _ in range(1_000):
         governor.admit(100)
@@ -149,14 +167,14 @@ def test_unpaced_nobody_waits_and_nothing_is_adjusted():
 
 
 def test_pages_are_small_at_a_slow_pace_and_never_heavy():
-    slow, free = Governor(paced=True), Governor(paced=False)
+    slow, free = Governor(paced=True, slowest=SLOWEST), Governor(paced=False, slowest=SLOWEST)
     assert slow.page_rows(200) < free.page_rows(200) == 1_000
     assert free.page_rows(1_000_000) < 64
     assert free.page_rows(10**9) >= 1
 
 
 def test_a_creeping_overload_does_not_become_usual():
-    governor = Governor(paced=True)
+    governor = Governor(paced=True, slowest=SLOWEST)
     for _ in range(50):
         governor.took(0.010)
     governor.own()
