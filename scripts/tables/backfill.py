@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cassandra.cluster import Session
@@ -28,6 +29,10 @@ from scripts.tables.work import Work
 # A batch is one mutation of one partition; far below the largest that a node takes (half a commit log segment, 4 MiB).
 BATCH_STATEMENTS, BATCH_BYTES = 100, 64 * 1024
 ROW_BYTES = 200.0  # until the first page tells
+# Gives a statement as it is right at its sending, None where nothing of it is alive any more. What is sent again is
+# made again: a TTL counts from its writing, and at equal write times the later end wins, so one that is too long stays.
+Make = Callable[[], Any]
+Sent = tuple[int, Make]  # how many rows it writes
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -90,21 +95,31 @@ def copy_range(work: Work, change: TableChange, tokens: TokenRange) -> int:
     return copy.part(Part(-1, change.source, tokens))
 
 
-def batches(plan: Plan, page: Page) -> Iterator[tuple[int, Any]]:
-    """Give what to send for a page: how many rows each has, and a statement, or a batch of one partition."""
-    held: list[BoundStatement] = []
-    rows = size = 0
-    partition: tuple[bytes, ...] | None = None
+def batches(plan: Plan, page: Page) -> Iterator[Sent]:
+    """Give what to send for a page: for each row, or for some of one partition together, what makes its statement."""
+    held: list[Row] = []
+    statements = size = 0
     for row in page.rows:
-        if held and (row.partition != partition or len(held) >= BATCH_STATEMENTS or size > BATCH_BYTES):
-            yield rows, joined(held)
-            held, rows, size = [], 0, 0
-        partition = row.partition
-        held += plan.statements(row, int(time.monotonic() - page.read_at))
-        rows += 1
+        is_full = statements >= BATCH_STATEMENTS or size > BATCH_BYTES
+        if held and (is_full or row.partition != held[-1].partition):
+            yield len(held), partial(bound, plan, held, page.read_at)
+            held, statements, size = [], 0, 0
+        held.append(row)
+        statements += lives(row) + 1
         size += weight(row)
     if held:
-        yield rows, joined(held)
+        yield len(held), partial(bound, plan, held, page.read_at)
+
+
+def bound(plan: Plan, rows: Iterable[Row], read_at: float) -> Any:
+    """Return what writes these rows of one partition now, with the lives that are left of those from `read_at`."""
+    elapsed = int(time.monotonic() - read_at)
+    return joined([statement for row in rows for statement in plan.statements(row, elapsed)])
+
+
+def lives(row: Row) -> int:
+    """Return how many pairs of write time and TTL a row's cells have, each a statement."""
+    return len({(cell.timestamp, cell.ttl) for cells in row.cells.values() for cell in cells})
 
 
 def weight(row: Row) -> int:
@@ -113,9 +128,12 @@ def weight(row: Row) -> int:
 
 
 def joined(statements: list[BoundStatement]) -> Any:
-    """Return one statement as it is, several as an unlogged batch, which a single partition's is: all or nothing."""
-    if len(statements) == 1:
-        return statements[0]
+    """Return one statement as it is, several as an unlogged batch, which a single partition's is: all or nothing.
+
+    None for none.
+    """
+    if len(statements) < 2:
+        return next(iter(statements), None)
     batch = BatchStatement(BatchType.UNLOGGED)
     for statement in statements:
         batch.add(statement)
@@ -137,32 +155,32 @@ class Writer:
         self.patience = patience
         self.profile = profile_of(session)
 
-    def write(self, statements: Iterable[tuple[int, Any]]) -> None:
-        """Send statements, each with how many rows it writes; return when all are acknowledged by a quorum."""
+    def write(self, statements: Iterable[Sent]) -> None:
+        """Send statements; return when all are acknowledged by a quorum. What failed is made and sent again."""
         tries = 0
         waiting = statements
         while failed := self._once(waiting):
             tries += 1
             self.patience.rest(gravest([error for _, _, error in failed], tries), tries)
-            waiting = [(rows, statement) for rows, statement, _ in failed]
+            waiting = [(rows, make) for rows, make, _ in failed]
         if tries:
             self.patience.pausing = ""
 
-    def _once(self, statements: Iterable[tuple[int, Any]]) -> list[tuple[int, Any, BaseException]]:
+    def _once(self, statements: Iterable[Sent]) -> list[tuple[int, Make, BaseException]]:
         """Send each statement once; return those that were not acknowledged, each with its error."""
         answered = Answers()
-        for rows, statement in statements:
+        for rows, make in statements:
             if answered.failed:
-                answered.failed.append((rows, statement, answered.failed[0][2]))  # spare a ring in trouble
+                answered.failed.append((rows, make, answered.failed[0][2]))  # spare a ring in trouble
                 continue
             self.governor.admit(rows)
             self.governor.in_flight.acquire()
             answered.expect()
-            self._send(rows, statement, answered)
+            self._send(rows, make, answered)
         answered.wait()
         return answered.failed
 
-    def _send(self, rows: int, statement: Any, answered: Answers) -> None:
+    def _send(self, rows: int, make: Make, answered: Answers) -> None:
         begin = time.monotonic()
 
         def done(_: Any) -> None:
@@ -173,10 +191,15 @@ class Writer:
         def failed(error: BaseException) -> None:
             self.governor.in_flight.release()
             self.governor.overloaded = self.governor.overloaded or is_overload(error)
-            answered.failed.append((rows, statement, error))
+            answered.failed.append((rows, make, error))
             answered.arrived()
 
         try:
+            statement = make()
+            if statement is None:
+                self.governor.in_flight.release()
+                answered.arrived()
+                return
             future = self.session.execute_async(statement, execution_profile=self.profile)
         except Exception as error:
             failed(error)
@@ -188,7 +211,7 @@ class Answers:
     """Counts what was sent and what was answered, across threads."""
 
     def __init__(self) -> None:
-        self.failed: list[tuple[int, Any, BaseException]] = []
+        self.failed: list[tuple[int, Make, BaseException]] = []
         self._open = 0
         self._changed = threading.Condition()
 

@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cassandra.cluster import Session
 from cassandra.query import BoundStatement
 
 from components.data import TableChange
-from scripts.tables.backfill import Writer, joined
+from scripts.tables.backfill import Sent, Writer, joined
 from scripts.tables.cells import Row, open_table
 from scripts.tables.compare import TELL_ROWS, Again, Comparer
 from scripts.tables.difference import Outcome, Twin
@@ -104,7 +105,7 @@ class TableScan:
             self.taken_back += changed[1]
         return tally.rows
 
-    def _statements(self, tokens: TokenRange, tally: Tally, changed: list[int]) -> Iterator[tuple[int, Any]]:
+    def _statements(self, tokens: TokenRange, tally: Tally, changed: list[int]) -> Iterator[Sent]:
         """Give what makes a range level, row by row, while it is read."""
         told = 0
         for source, target, outcome in self.comparer.outcomes(self.comparer.readers, tokens, self._page_rows):
@@ -116,17 +117,22 @@ class TableScan:
             if written or gone:
                 changed[0] += bool(written)
                 changed[1] += bool(gone)
-                yield 1, joined([*written, *gone])
+                yield 1, partial(self._bound, source, target, outcome, time.monotonic())
             else:
                 tally.count(outcome)
         self._counted(tally.rows - told)
 
+    def _bound(self, source: Row | None, target: Row | None, outcome: Outcome, seen: float) -> Any:
+        """Return what levels a row that was `seen` then, with the lives that are left now."""
+        written, gone = self.repairs(source, target, outcome, int(time.monotonic() - seen))
+        return joined([*written, *gone])
+
     def repairs(
-        self, source: Row | None, target: Row | None, outcome: Outcome
+        self, source: Row | None, target: Row | None, outcome: Outcome, elapsed: int = 0
     ) -> tuple[list[BoundStatement], list[BoundStatement]]:
         """Return the statements that write what the new row lacks, and those that take back what it must not have.
 
-        Either of the two rows is None where its table has no such row.
+        Either of the two rows is None where its table has no such row; they were read `elapsed` seconds ago.
         """
         if source is None:
             return [], self._taken_back(target)
@@ -135,7 +141,7 @@ class TableScan:
         twins = self.comparer.mapping.statics if source.clustering is None else self.comparer.mapping.regulars
         plan = self.partitions if source.clustering is None else self.rows
         kept = {twin.source: source.cells[twin.source] for twin in twins if twin.source in source.cells}
-        written = list(plan.statements(source._replace(cells=kept), 0)) if plan is not None else []
+        written = list(plan.statements(source._replace(cells=kept), elapsed)) if plan is not None else []
         return written, self._strays(source, target, twins)
 
     def _taken_back(self, target: Row | None) -> list[BoundStatement]:
