@@ -35,7 +35,7 @@ from scripts.database.connection import (
 from scripts.database.errors import RingError
 from scripts.database.request import Ring
 from scripts.database.schema import ensure_keyspace
-from scripts.tables.errors import MisuseError, Refused
+from scripts.tables.errors import MisuseError, Refused, TablesError
 from scripts.tables.request import read_data, read_ring
 
 AGREE_SECONDS = 30.0  # nodes tell each other of a change within seconds
@@ -64,7 +64,9 @@ def mirror(document: Mapping[str, Any]) -> dict[str, Any]:
         else:
             for name in names:
                 drop_trigger(session, data.keyspace, name)
-        return {"tables": names, "settled_seconds": settle(session, data.keyspace, names)}
+        settled = settle(session, data.keyspace, names)
+        require_still_whole(session, ring)
+        return {"tables": names, "settled_seconds": settled}
 
 
 def probe(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +87,14 @@ def require_whole(session: Session, ring: Ring) -> None:
         patiently("one schema on every node", AGREE_SECONDS, lambda: agree(session))
     except RingError as error:
         raise Refused(f"{error}; try again in a minute") from error
+
+
+def require_still_whole(session: Session, ring: Ring) -> None:
+    """Fail where a node went away while triggers changed: cut off, it may take writes without having heard of them."""
+    try:
+        require_whole(session, ring)
+    except Refused as error:
+        raise TablesError(f"triggers were changed, but not every node is known to have heard of it: {error}") from error
 
 
 def counted(addresses: list[str]) -> str:
