@@ -28,13 +28,15 @@ def check(work: Work, data: Mapping[str, Any]) -> None:
     check_nodes(seen)
     for table in data["tables"]:
         check_table(table["source"], seen["tables"].get(table["source"]))
+    sources = [table["source"] for table in data["tables"]]
+    work.figures["dropped_before"] = {name: seen["tables"][name]["dropped"] for name in sources}
     check_free(work, data, seen)
     work.figures["data_rows"] = rows_of(data, seen)
     if not data["tables"]:
         return
     work.check()
     check_grace(work, data, seen)
-    check_room(data, databases.room(data["keyspace"], [table["source"] for table in data["tables"]]))
+    check_room(data, databases.room(data["keyspace"], sources))
     if waits(data):
         check_freeze(work, tables)
         return

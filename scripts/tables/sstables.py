@@ -12,25 +12,19 @@ from collections.abc import Mapping, Sequence
 from components.data import Data, TableChange
 
 
-def obstacle(
-    data: Data, nodes_up: Mapping[str, bool], dropped_before: Mapping[str, Sequence[str]] | None = None
-) -> str | None:
+def obstacle(data: Data, dropped_before: Mapping[str, Sequence[str]]) -> str | None:
     """Return why the files cannot be taken over, in a sentence for a person; None when they can.
 
-    `nodes_up` has every node of the ring; `dropped_before`, by physical table, the columns that were once dropped from
-    a source (system_schema.dropped_columns): its files may still have them, and another table does not know them.
+    `dropped_before` has, by physical table, the columns that were once dropped from a source: its files may still have
+    them. Another table does not know them, or, where it has one of that name, would take their old values for alive.
     """
     for change in data.tables:
-        once = (dropped_before or {}).get(change.source, ())
-        if reason := obstacle_of(change, once):
+        if reason := obstacle_of(change, dropped_before.get(change.source, ())):
             return f"files of {change.source} cannot be taken over as they are: {reason}"
-    down = sorted(node for node, up in nodes_up.items() if not up)
-    if down:
-        return f"every node takes over its own files, and {', '.join(down)} is down"
     return None
 
 
-def obstacle_of(change: TableChange, dropped_before: Sequence[str] = ()) -> str | None:
+def obstacle_of(change: TableChange, dropped_before: Sequence[str]) -> str | None:
     """Return what in the change of one table stands in the way."""
     renamed = [f"{pair.source} is renamed to {pair.target}" for pair in change.pairs if pair.source != pair.target]
     widened = [

@@ -1,7 +1,8 @@
 """The tables themselves: what there is, the new ones made like the old ones, and the end of those that had their day.
 
-inspect  {"nodes": {address: {"up"}}, "agreement", "tables": {name: {"columns", "key", "triggers",
-          "gc_grace_seconds", "counter", "rows", "bytes"}}}; `rows` and `bytes` are estimates
+inspect  {"nodes": {address: {"up"}}, "agreement", "tables": {name: {"columns", "dropped", "key", "triggers",
+          "gc_grace_seconds", "counter", "rows", "bytes"}}}; `rows` and `bytes` are estimates, `dropped` columns that
+          the table had once
 create   the release's new tables, as the old ones are stored, with the service's rights: {"tables": {name: how}}
 drop     {"which": "source" | "target"}: first the mirror of both, then that side's tables: {"dropped": [names]}
 count    {"tables": {name: rows}}, counted
@@ -66,6 +67,7 @@ def look(session: Session, keyspace: str, table: str, grace: int) -> dict[str, A
     columns = existing_columns(session, keyspace, table)
     return {
         "columns": {name: column.type for name, column in columns.items()},
+        "dropped": dropped_columns(session, keyspace, table),
         "key": list(existing_key(columns)),
         "triggers": sorted(triggers(session, keyspace, table)),
         "gc_grace_seconds": grace,
@@ -73,6 +75,12 @@ def look(session: Session, keyspace: str, table: str, grace: int) -> dict[str, A
         "rows": count_rows(session, keyspace, table, partition_of(columns), LOOK_SECONDS),
         "bytes": estimated_bytes(session, keyspace, table),
     }
+
+
+def dropped_columns(session: Session, keyspace: str, table: str) -> list[str]:
+    """Return the columns that a table had once; its files may have them still."""
+    query = "SELECT column_name FROM system_schema.dropped_columns WHERE keyspace_name = %s AND table_name = %s"
+    return sorted(row.column_name for row in rows_of(session, query, [keyspace, table]))
 
 
 def estimated_bytes(session: Session, keyspace: str, table: str) -> int:

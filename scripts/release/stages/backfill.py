@@ -61,7 +61,7 @@ def take_over(work: Work, data: Mapping[str, Any]) -> str:
     """Have each node take over its own files, where they fit; return words on it, "" where rows are to be copied."""
     parsed, databases = read_data({"data": data}), Databases(work.told.stack)
     why_not = "the last scan can take back rows, not files" if waits(data) else None
-    why_not = why_not or obstacle(parsed, dict.fromkeys(databases.hosts, True))
+    why_not = why_not or obstacle(parsed, work.told.figure("dropped_before", {}))
     if why_not is not None:
         work.figures["files"] = why_not
         return ""

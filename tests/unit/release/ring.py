@@ -31,6 +31,7 @@ class Table:
     rows: dict[str, tuple[str | None, int]] = field(default_factory=dict)
     grace: int = 864_000
     counter: bool = False
+    dropped: list[str] = field(default_factory=list)  # columns that it had once
 
     def take(self, key: str, value: str | None, at: int) -> None:
         """Write; the newer wins."""
@@ -124,6 +125,7 @@ class RingInMemory:
         tables = {
             name: {
                 "columns": table.columns,
+                "dropped": table.dropped,
                 "key": ["id"],
                 "triggers": ["evenkeel_mirror"] if name in self.triggers else [],
                 "gc_grace_seconds": table.grace,

@@ -174,6 +174,14 @@ def test_files_are_taken_over_where_they_fit_and_rows_copied_where_that_fails(
     assert world.users.lost_in("item_r2") == set()
 
 
+def test_files_that_may_have_a_column_which_was_dropped_once_are_copied_row_by_row(world: World) -> None:
+    world.ring.tables["item"].dropped = ["note"]  # and 2.0.0 adds one of that name
+    run = world.release(manifest=WITH_NOTE.replace(', default = ""', ""))
+    assert run.to("verify")["state"] == "passed", run.verdicts[-1]
+    assert world.ring.imported == set() and "backfill-2" in world.ring.jobs
+    assert run.verdicts[2]["figures"]["files"].endswith("note was dropped from it once")
+
+
 # --- what stands against it -----------------------------------------------------------------------------------------
 
 REFUSALS: list[tuple[Callable[[World], object], str]] = [

@@ -8,8 +8,6 @@ from scripts.tables.request import read_data
 from scripts.tables.sstables import obstacle, requests
 from tests.unit.tables.changes import DOCUMENT
 
-UP = {"10.0.0.1": True, "10.0.0.2": True}
-
 
 def data(**table):
     document = copy.deepcopy(DOCUMENT)
@@ -20,8 +18,8 @@ def data(**table):
 
 
 def test_a_column_without_default_is_all_that_is_added():
-    assert obstacle(data(), UP) is None
-    assert obstacle(data(added=[]), UP, {"item": []}) is None
+    assert obstacle(data(), {}) is None
+    assert obstacle(data(added=[]), {"item": [], "other": ["old"]}) is None
 
 
 def pair(source, target, old, new):
@@ -38,20 +36,15 @@ OBSTACLES = [
 
 @pytest.mark.parametrize(("table", "words"), OBSTACLES, ids=[words for _, words in OBSTACLES])
 def test_anything_else_is_copied_row_by_row_and_the_reason_told(table, words):
-    assert obstacle(data(**table), UP) == f"files of item cannot be taken over as they are: {words}"
+    assert obstacle(data(**table), {}) == f"files of item cannot be taken over as they are: {words}"
 
 
 def test_another_way_to_write_a_type_is_the_same_type():
-    assert obstacle(data(pairs=[pair("m", "m", "map<text,int>", "map<text, int>")]), UP) is None
-
-
-def test_every_node_must_be_up():
-    said = obstacle(data(), {**UP, "10.0.0.3": False})
-    assert said == "every node takes over its own files, and 10.0.0.3 is down"
+    assert obstacle(data(pairs=[pair("m", "m", "map<text,int>", "map<text, int>")]), {}) is None
 
 
 def test_a_column_that_was_dropped_once_may_still_be_in_files():
-    assert obstacle(data(), UP, {"item": ["old"]}).endswith("old was dropped from it once")
+    assert obstacle(data(), {"item": ["old"]}).endswith("old was dropped from it once")
 
 
 def test_each_table_is_one_request_to_a_node():
