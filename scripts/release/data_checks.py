@@ -9,7 +9,7 @@ from components.stages import copy_seconds, waits
 from scripts.journal.words import span
 from scripts.release import freezing
 from scripts.release.control_tables import ControlTables
-from scripts.release.databases import Databases, check_jars
+from scripts.release.databases import Databases, Room, check_jars
 from scripts.release.documents import listed
 from scripts.release.errors import RefusedError
 from scripts.release.work import Work
@@ -134,12 +134,16 @@ def check_grace(work: Work, data: Mapping[str, Any], seen: Inspected) -> None:
             )
 
 
-def check_room(data: Mapping[str, Any], found: Mapping[str, tuple[int, int]]) -> None:
-    """Refuse where a node's disk has no room for the second copy."""
-    tight = {host: (free, used) for host, (free, used) in found.items() if free < ROOM_FACTOR * used}
-    for host, (free, used) in tight.items():
-        names = listed([table["source"] for table in data["tables"]])
-        raise RefusedError(
-            f"{host} has {free // MIB} MiB free, and a second copy of {names} needs"
-            f" {int(ROOM_FACTOR * used) // MIB} MiB while it is made; make room first"
-        )
+def check_room(data: Mapping[str, Any], found: Mapping[str, Room]) -> None:
+    """Refuse where a disk has no room for the second copies of all nodes that have their data there."""
+    names = listed([table["source"] for table in data["tables"]])
+    for disk in sorted({room.disk for room in found.values()}):
+        sharing = {host: room for host, room in found.items() if room.disk == disk}
+        free = min(room.free for room in sharing.values())
+        needed = int(ROOM_FACTOR * sum(room.used for room in sharing.values()))
+        if free < needed:
+            has = "share a disk that has" if len(sharing) > 1 else "has"
+            raise RefusedError(
+                f"{listed(sorted(sharing))} {has} {free // MIB} MiB free, and a second copy of {names} needs"
+                f" {needed // MIB} MiB there while it is made; make room first"
+            )

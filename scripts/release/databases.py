@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from scripts.release.app_servers import failed
@@ -13,7 +14,21 @@ from scripts.release.fleet import Fleet, ask
 from scripts.ssh import Session, SshError
 
 DATA = "/var/lib/cassandra"
-IMPORT_SECONDS = 1_800.0
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+IMPORT_SECONDS, FLUSH_SECONDS = 1_800.0, 60.0
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a node's disk has: which one it is, bytes that are free there, and those that some tables take there.
+
+    `disk` is the same for nodes that share one: containers of one machine see one kernel, whose boot id tells it from
+    others', and under it the same device. What lies behind the disks of virtual machines cannot be seen from within.
+    """
+
+    disk: str
+    free: int
+    used: int
 
 
 class Databases(Fleet):
@@ -40,8 +55,8 @@ class Databases(Fleet):
         """Have every node take over its own files of one table: {host: {"sstables", "bytes", "seconds"}}."""
         return self.all(lambda session: ask(session, ["evenkeel-import"], request, IMPORT_SECONDS))
 
-    def room(self, keyspace: str, tables: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Return {host: (bytes free on its data's disk, bytes that these tables have there)}."""
+    def room(self, keyspace: str, tables: Sequence[str]) -> dict[str, Room]:
+        """Return for each host what its data's disk has, and these tables have of it."""
         return self.all(lambda session: room_on(session, keyspace, tables))
 
     def all(self, action: Any) -> dict[str, Any]:
@@ -59,12 +74,15 @@ def tell(session: Session, command: list[str], document: Any) -> Any:
     ask(session, command, document)
 
 
-def room_on(session: Session, keyspace: str, tables: Sequence[str]) -> tuple[int, int]:
-    """Return the bytes that are free on a node's disk, and those that these tables take there, without snapshots."""
+def room_on(session: Session, keyspace: str, tables: Sequence[str]) -> Room:
+    """Return what a node's disk has, and what these tables take there, without snapshots; what is in memory counts."""
+    session.run(["nodetool", "flush", keyspace, *tables], timeout=FLUSH_SECONDS)
+    machine, device = session.run(["cat", BOOT_ID]).stdout.strip(), session.run(["stat", "--format=%d", DATA]).stdout
     free = int(session.run(["df", "--block-size=1", "--output=avail", DATA]).stdout.split()[-1])
     folders = " ".join(f"{shlex.quote(f'{DATA}/data/{keyspace}/{table}')}-*/" for table in tables)
     sizes = session.run(f"du --bytes --summarize --exclude=snapshots --exclude=backups {folders}", check=False).stdout
-    return free, sum(int(line.split()[0]) for line in sizes.splitlines() if line.split()[:1])
+    used = sum(int(line.split()[0]) for line in sizes.splitlines() if line.split()[:1])
+    return Room(f"{machine} {device.strip()}", free, used)
 
 
 def check_jars(found: Mapping[str, Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ uses it runs. Each look at a job does one of its ranges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,17 @@ class Node:
     pairs: dict[str, str] = field(default_factory=dict)
     free: int = 10**9
     used: int = 10**6
+    in_memory: int = 0
+    machine: str = ""  # whose disk it has, where not its own
+
+    def on_disk(self, host: str, program: str, arguments: Sequence[str]) -> str:
+        """Be what is run on the host to learn of its disk."""
+        if program == "nodetool":
+            assert arguments[:2] == ["flush", "evenkeel"] and all(name.startswith("item") for name in arguments[2:])
+            self.used, self.in_memory = self.used + self.in_memory, 0
+            return ""
+        told = {"df": f"Avail\n{self.free}", "du": f"{self.used}\t/somewhere", "stat": "64768"}
+        return {**told, "cat": self.machine or host}[program] + "\n"
 
 
 @dataclass

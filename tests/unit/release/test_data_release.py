@@ -192,7 +192,15 @@ REFUSALS: list[tuple[Callable[[World], object], str]] = [
     (lambda world: setattr(world.ring.tables["item"], "grace", 0), "forgets deletions after 0.0 s"),
     (lambda world: setattr(world.ring.tables["item"], "counter", True), "has counters"),
     (lambda world: world.ring.conditional.update(item=["10.0.0.9"]), "is written with conditions"),
-    (lambda world: setattr(world.ring.nodes["db-d"], "free", 10**6), "a second copy of item needs"),
+    (lambda world: setattr(world.ring.nodes["db-d"], "free", 10**6), "db-d has 0 MiB free, and a second copy of item"),
+    (
+        lambda world: setattr(world.ring.nodes["db-d"], "in_memory", 10**9),
+        "db-d has 953 MiB free, and a second copy of item needs 1909 MiB there",
+    ),
+    (
+        lambda world: [each.__dict__.update(machine="m", used=2 * 10**8) for each in world.ring.nodes.values()],
+        "db-a, db-b, db-c and db-d share a disk that has 953 MiB free, and a second copy of item needs 1525 MiB there",
+    ),
     (
         lambda world: world.machines.broken.update({("control", "probe"): "db-a does not mirror"}),
         "db-a does not mirror",
@@ -212,6 +220,12 @@ def test_what_stands_against_it_is_found_before_anything_is_touched(
     assert "item_r2" not in world.ring.tables and world.ring.triggers == {} and world.pairs() == []
     known = world.machines.journal.read()
     assert known["releases"] == [] and known["lock"] is None
+
+
+def test_a_node_with_a_disk_of_its_own_needs_room_for_its_own_copy_only(world: World) -> None:
+    for node in world.ring.nodes.values():
+        node.used = 4 * 10**8
+    assert world.release().stage("preflight")["state"] == "passed"
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
