@@ -65,9 +65,16 @@ def question(machines: Stack, pair: Mapping[str, Any], live: Version) -> str:
     """Return what would go, with its rows."""
     side = old_side(pair["data"], live.tables)
     going = sorted(tables_on(pair["data"], side).values()) if side else []
-    rows = ControlTables(machines, pair["data"]).count()["tables"]
-    counted = listed([f"{name} ({rows[name]} rows)" if name in rows else f"{name} (gone already)" for name in going])
+    found = ControlTables(machines, pair["data"]).count()
+    counted = listed([f"{name} ({in_rows(found, name)})" for name in going])
     return f"{live.version} serves; to be dropped, made by {pair['release']}: {counted or 'no table, only the record'}"
+
+
+def in_rows(found: Mapping[str, Any], name: str) -> str:
+    """Return how many rows a table has, as was counted or estimated."""
+    if name not in found["tables"]:
+        return "gone already"
+    return f"{'about ' if name in found['about'] else ''}{found['tables'][name]} rows"
 
 
 def end_all(machines: Stack, journal: Journal, live: Version) -> None:

@@ -70,7 +70,7 @@ class ControlTables:
         return self.ask("drop", LONG_SECONDS, which=which)
 
     def count(self) -> Answer:
-        """{"tables": {name: rows}}."""
+        """{"tables": {name: rows}, "about": [names whose rows are an estimate]}."""
         return self.ask("count", LONG_SECONDS)
 
     def job(self, do: str, kind: str, **more: Any) -> Answer:

@@ -7,6 +7,7 @@ run again. The plan («data document») comes from the deployer; nothing here de
     errors      refusals and misuse
     request     the data document, checked, as frozen dataclasses
     structure   what tables there are; making and dropping the new ones
+    counting    how many rows they have, or about how many
     mirroring   the trigger that keeps the two tables equal: on, off, tried
     wire        a session that hands values over as the bytes they travel in
     cells       rows as cells with their write times and TTLs, read by token range

@@ -19,7 +19,7 @@ VERBS: Mapping[str, str] = {
     "inspect": "structure:inspect",
     "create": "structure:create",
     "drop": "structure:drop",
-    "count": "structure:count",
+    "count": "counting:count",
     "measure": "estimate:measure",
     "conditional": "conditional:conditional",
     "mirror": "mirroring:mirror",

@@ -1,22 +1,20 @@
 """The tables themselves: what there is, the new ones made like the old ones, and the end of those that had their day.
 
 inspect  {"nodes": {address: {"up"}}, "agreement", "tables": {name: {"columns", "dropped", "key", "triggers",
-          "gc_grace_seconds", "counter", "rows", "bytes"}}}; `rows` and `bytes` are estimates, `dropped` columns that
-          the table had once
+          "gc_grace_seconds", "counter", "rows"}}} of the release's tables that are there; `rows` is an estimate,
+          `dropped` has columns that the table had once
 create   the release's new tables, as the old ones are stored, with the service's rights: {"tables": {name: how}}
 drop     {"which": "source" | "target"}: first the mirror of both, then that side's tables: {"dropped": [names]}
-count    {"tables": {name: rows}}, counted
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from cassandra.cluster import Session
 
-from components.data import Created, Data, TableChange
+from components.data import Created, TableChange
 from scripts.database.connection import (
     ADMIN,
     APP,
@@ -30,13 +28,13 @@ from scripts.database.connection import (
 )
 from scripts.database.request import TableSpec
 from scripts.database.roles import RIGHTS, ensure_rights
-from scripts.database.schema import Column, existing_columns, existing_key
+from scripts.database.schema import existing_columns, existing_key
+from scripts.tables.counting import count_all, names_of
 from scripts.tables.errors import MisuseError, Refused
 from scripts.tables.mirroring import drop_trigger, exists, require_whole, settle, triggers
 from scripts.tables.request import read_data, read_ring
 
-LOOK_SECONDS = 5.0
-PARTS = 64
+LOOK_SECONDS = 10.0  # for all tables together
 NUMBERS = (
     *("bloom_filter_fp_chance", "crc_check_chance", "default_time_to_live", "gc_grace_seconds"),
     *("max_index_interval", "memtable_flush_period_in_ms", "min_index_interval"),
@@ -46,34 +44,33 @@ MAPS = ("caching", "compaction", "compression")
 
 
 def inspect(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at the nodes and at every table of the keyspace."""
+    """Look at the nodes and at the release's tables, old and new."""
     data, ring = read_data(document), read_ring(document)
     with connected(ring, Login(ADMIN, ring.admin_password)) as session:
         up = addresses_up(session)
         known = {str(host.address) for host in session.cluster.metadata.all_hosts()} | set(ring.contact_points)
         query = "SELECT table_name, gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = %s"
-        found = rows_of(session, query, [data.keyspace])
+        graces = {row.table_name: row.gc_grace_seconds for row in rows_of(session, query, [data.keyspace])}
+        counted = count_all(session, data.keyspace, names_of(data), LOOK_SECONDS)
         return {
             "nodes": {address: {"up": address in up} for address in sorted(known)},
             "agreement": len(schema_versions(session)) == 1,
             "tables": {
-                row.table_name: look(session, data.keyspace, row.table_name, row.gc_grace_seconds) for row in found
+                name: {**look(session, data.keyspace, name), "gc_grace_seconds": graces[name], "rows": found.rows}
+                for name, found in counted.items()
             },
         }
 
 
-def look(session: Session, keyspace: str, table: str, grace: int) -> dict[str, Any]:
-    """Return one table as `inspect` has it."""
+def look(session: Session, keyspace: str, table: str) -> dict[str, Any]:
+    """Return what the schema says of one table."""
     columns = existing_columns(session, keyspace, table)
     return {
         "columns": {name: column.type for name, column in columns.items()},
         "dropped": dropped_columns(session, keyspace, table),
         "key": list(existing_key(columns)),
         "triggers": sorted(triggers(session, keyspace, table)),
-        "gc_grace_seconds": grace,
         "counter": any(column.type == "counter" for column in columns.values()),
-        "rows": count_rows(session, keyspace, table, partition_of(columns), LOOK_SECONDS),
-        "bytes": estimated_bytes(session, keyspace, table),
     }
 
 
@@ -81,56 +78,6 @@ def dropped_columns(session: Session, keyspace: str, table: str) -> list[str]:
     """Return the columns that a table had once; its files may have them still."""
     query = "SELECT column_name FROM system_schema.dropped_columns WHERE keyspace_name = %s AND table_name = %s"
     return sorted(row.column_name for row in rows_of(session, query, [keyspace, table]))
-
-
-def estimated_bytes(session: Session, keyspace: str, table: str) -> int:
-    """Return about how many bytes one replica's rows have, as one node estimates its own ranges every five minutes."""
-    query = (
-        "SELECT partitions_count, mean_partition_size FROM system.size_estimates"
-        " WHERE keyspace_name = %s AND table_name = %s"
-    )
-    nodes = len(rows_of(session, "SELECT peer FROM system.peers_v2")) + 1
-    ranges = rows_of(session, query, [keyspace, table])
-    return nodes * sum(int(row.partitions_count) * int(row.mean_partition_size) for row in ranges)
-
-
-def count_rows(
-    session: Session, keyspace: str, table: str, partition: tuple[str, ...], seconds: float | None = None
-) -> int:
-    """Count a table's rows, part by part of the ring; after `seconds` the parts that are left count like the others."""
-    token = f"token({', '.join(partition)})"
-    step, begin, counted = 2**64 // PARTS, time.monotonic(), 0
-    for part in range(PARTS):
-        if seconds is not None and part and time.monotonic() - begin > seconds:
-            return counted * PARTS // part
-        first = -(2**63) + part * step
-        query = f"SELECT COUNT(*) AS rows FROM {keyspace}.{table} WHERE {token} >= %s AND {token} <= %s"  # noqa: S608
-        counted += int(rows_of(session, query, [first, first + step - 1])[0].rows)
-    return counted
-
-
-def count(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Count the rows of the release's tables, those that are there."""
-    data, ring = read_data(document), read_ring(document)
-    counted: dict[str, int] = {}
-    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
-        for name in names_of(data):
-            columns = existing_columns(session, data.keyspace, name)
-            if columns:
-                counted[name] = count_rows(session, data.keyspace, name, partition_of(columns))
-    return {"tables": counted}
-
-
-def names_of(data: Data) -> list[str]:
-    """Return every table that the release is about."""
-    pairs = [name for change_ in data.tables for name in (change_.source, change_.target)]
-    return [*pairs, *(made.target for made in data.created)]
-
-
-def partition_of(columns: Mapping[str, Column]) -> tuple[str, ...]:
-    """Return the names of the partition key's columns, in order."""
-    parts = [column for column in columns.values() if column.kind == "partition_key"]
-    return tuple(column.name for column in sorted(parts, key=lambda column: column.position))
 
 
 # --- Making ----------------------------------------------------------------------------------------------------------

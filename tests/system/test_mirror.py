@@ -16,7 +16,7 @@ import pytest
 from cassandra import InvalidRequest
 
 from scripts.mirror.build import build
-from scripts.tables import mirroring, structure
+from scripts.tables import counting, mirroring, structure
 from scripts.tables.errors import Refused
 from tests.system.checker_ring import Ring, cassandra_jars
 from tests.system.mirror_lab import KEYSPACE, NEW, OLD, MirrorLab, require_logins
@@ -84,7 +84,7 @@ def test_3_two_tables_written_at_once_at_random_stay_the_same(lab: MirrorLab) ->
     assert not lab.failed, lab.failed[:3]
     time.sleep(1)
     assert lab.differences() == []
-    print(f"{rate:.0f} operations a second, {lab.verb(structure.count)['tables']}")
+    print(f"{rate:.0f} operations a second, {lab.verb(counting.count)['tables']}")
 
 
 def test_4_a_conditional_write_is_refused_by_cassandra(lab: MirrorLab) -> None:

@@ -142,7 +142,6 @@ class RingInMemory:
                 "gc_grace_seconds": table.grace,
                 "counter": table.counter,
                 "rows": len(table.alive()),
-                "bytes": 100,
             }
             for name, table in self.tables.items()
         }
@@ -199,7 +198,7 @@ class RingInMemory:
         return {}
 
     def do_count(self, data: Mapping[str, Any], _: Any) -> dict[str, Any]:
-        return {"tables": {name: len(table.alive()) for name, table in self.tables.items()}}
+        return {"tables": {name: len(table.alive()) for name, table in self.tables.items()}, "about": []}
 
     def do_job(self, data: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         name = "-".join(filter(None, [asked["kind"], str(data["number"]), asked.get("run", "")]))

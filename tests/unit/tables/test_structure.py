@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from components.data import Created
-from scripts.database.schema import Column
 from scripts.tables.errors import MisuseError
 from scripts.tables.request import read_change
-from scripts.tables.structure import as_made, drop, options_of, partition_of, plain, statement
+from scripts.tables.structure import as_made, drop, options_of, plain, statement
 from tests.system.mirror_lab import data_document
 
 RING = {"contact_points": ["127.0.0.1"], "datacenter": "dc1", "admin_password": "x"}
@@ -53,15 +52,6 @@ def test_options_are_written_as_cassandra_reads_them() -> None:
         "speculative_retry = '99p'",
         "compaction = {'class': 'UnifiedCompactionStrategy', 'min_sstable_size': '100MiB'}",
     )
-
-
-def test_the_partition_key_comes_in_its_own_order() -> None:
-    columns = {
-        "a": Column("a", "int", "partition_key", 1),
-        "b": Column("b", "int", "partition_key", 0),
-        "c": Column("c", "int", "clustering", 0),
-    }
-    assert partition_of(columns) == ("b", "a")
 
 
 def test_types_are_compared_without_spaces_and_with_one_word_for_text() -> None:

@@ -1,0 +1,97 @@
+"""How many rows tables have: counted where that is soon done, else about how many, from a part of the ring.
+
+count  {"tables": {name: rows}, "about": [names]} of the release's tables that are there; `about` are the estimates
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cassandra import OperationTimedOut, ReadTimeout
+from cassandra.cluster import Session
+
+from components.data import Data
+from scripts.database.connection import ADMIN, Login, connected, rows_of
+from scripts.database.schema import Column, existing_columns
+from scripts.tables.request import read_data, read_ring
+
+COUNT_SECONDS = 60.0  # for all tables together
+LEAST_PARTS, PART_PARTITIONS = 64, 10_000
+STRIDE = 7919  # a prime: parts from all over the ring, in an order that is always the same
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many rows a table has, or about how many."""
+
+    rows: int
+    is_exact: bool
+
+
+def count(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Count the rows of the release's tables, those that are there."""
+    data, ring = read_data(document), read_ring(document)
+    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
+        found = count_all(session, data.keyspace, names_of(data), COUNT_SECONDS)
+    return {
+        "tables": {name: counted.rows for name, counted in found.items()},
+        "about": [name for name, counted in found.items() if not counted.is_exact],
+    }
+
+
+def names_of(data: Data) -> list[str]:
+    """Return every table that the release is about."""
+    pairs = [name for change in data.tables for name in (change.source, change.target)]
+    return [*pairs, *(made.target for made in data.created)]
+
+
+def count_all(session: Session, keyspace: str, names: Iterable[str], seconds: float) -> dict[str, Counted]:
+    """Count these tables, those that are there, in so many seconds together."""
+    columns = {name: existing_columns(session, keyspace, name) for name in names}
+    there = {name: partition_of(found) for name, found in columns.items() if found}
+    return {name: count_rows(session, keyspace, name, key, seconds / len(there)) for name, key in there.items()}
+
+
+def count_rows(session: Session, keyspace: str, table: str, partition: tuple[str, ...], seconds: float) -> Counted:
+    """Count a table's rows, part by part of the ring; what is left when the time is over counts like what was seen.
+
+    Parts are small where nodes estimate many partitions, so that a large table is known by many of them.
+    """
+    partitions = estimated_partitions(session, keyspace, table)
+    parts = max(partitions // PART_PARTITIONS, LEAST_PARTS)
+    parts += parts % STRIDE == 0
+    token = f"token({', '.join(partition)})"
+    query = f"SELECT COUNT(*) AS rows FROM {keyspace}.{table} WHERE {token} >= %s AND {token} <= %s"  # noqa: S608 - names
+    rows = done = 0
+    give_up = time.monotonic() + seconds
+    while done < parts and (left := give_up - time.monotonic()) > 0:
+        try:
+            rows += count_part(session, query, done * STRIDE % parts, parts, left)
+        except (OperationTimedOut, ReadTimeout):
+            break
+        done += 1
+    if done == 0:
+        return Counted(partitions, False)
+    return Counted(rows * parts // done, done == parts)
+
+
+def count_part(session: Session, query: str, place: int, parts: int, seconds: float) -> int:
+    """Count the rows of one of so many parts of the ring."""
+    first, last = (-(2**63) + 2**64 * number // parts for number in (place, place + 1))
+    return int(next(iter(session.execute(query, (first, last - 1), timeout=seconds))).rows)
+
+
+def estimated_partitions(session: Session, keyspace: str, table: str) -> int:
+    """Return about how many partitions a table has, as one node estimates its own ranges every five minutes."""
+    query = "SELECT partitions_count FROM system.size_estimates WHERE keyspace_name = %s AND table_name = %s"
+    nodes = len(rows_of(session, "SELECT peer FROM system.peers_v2")) + 1
+    return nodes * sum(int(row.partitions_count) for row in rows_of(session, query, [keyspace, table]))
+
+
+def partition_of(columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """Return the names of the partition key's columns, in order."""
+    parts = [column for column in columns.values() if column.kind == "partition_key"]
+    return tuple(column.name for column in sorted(parts, key=lambda column: column.position))
