@@ -13,6 +13,7 @@ from scripts.release.databases import Databases, Room, check_jars
 from scripts.release.documents import listed
 from scripts.release.errors import RefusedError
 from scripts.release.work import Work
+from scripts.tables.sstables import plain
 
 OUTAGE_SECONDS = 3 * 3600.0  # how long a node may be away and still get what it missed (Cassandra's hint window)
 GRACE_FACTOR = 3
@@ -40,10 +41,29 @@ def check(work: Work, data: Mapping[str, Any]) -> None:
     if waits(data):
         check_freeze(work, tables)
         return
+    say_what_stays_behind(work, data)
     check_conditional(data, tables.conditional())
     check_jars(databases.mirrors())
     work.say("trying the mirror through every database node")
     work.figures["probed"] = tables.probe()
+
+
+def say_what_stays_behind(work: Work, data: Mapping[str, Any]) -> None:
+    """Say which values the new version alone can hold: a way back keeps every write, as far as the old one can."""
+    only_new: list[str] = []
+    for table in data["tables"]:
+        only_new += [f"{table['name']}.{added['target']}" for added in table["added"]]
+        only_new += [
+            f"{table['name']}.{pair['target']} that {pair['from']} cannot hold"
+            for pair in table["pairs"]
+            if plain(pair["from"]) != plain(pair["to"])
+        ]
+    if only_new:
+        work.figures["only_new"] = only_new
+        work.say(
+            f"`evenkeel undo` and a rollback keep what both versions can hold; values of {listed(only_new)} are in the"
+            " new table alone and go with it, but for its snapshot"
+        )
 
 
 def check_freeze(work: Work, tables: ControlTables) -> None:

@@ -55,7 +55,9 @@ def retire(
     going = tables_on(data, side)
     stop_users_of(stack, going, routings)
     take_down(stack, journal, pair, side, why)
-    return f"{listed(sorted(going.values())) or 'the mirror'} dropped" + ("" if waits(data) else ", the mirror with it")
+    said = f"{listed(sorted(going.values())) or 'the mirror'} dropped" + ("" if waits(data) else ", the mirror with it")
+    kept = listed([f"dropped-…-{name}" for name in sorted(going.values())])
+    return f"{said}; every node keeps a snapshot, {kept} (docs/operations.md, «A dropped table»)" if kept else said
 
 
 def stop_users_of(stack: Stack, going: Mapping[str, str], routings: Mapping[str, Routing]) -> None:

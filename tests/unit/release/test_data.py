@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import pytest
 
 from scripts.release.control_tables import command_of
 from scripts.release.data import configs, old_side, pair_between, share_tables
+from scripts.release.data_checks import say_what_stays_behind
 from scripts.release.documents import Version
 from scripts.release.identify import Wanted, compose, plain
 from scripts.release.jobs import Users
@@ -45,6 +47,19 @@ def test_nodes_are_told_both_directions_and_defaults_only_forward() -> None:
     assert reverse["columns"] == [{"from": "summary", "to": "description", "type": "text", "twin_type": "text"}]
     assert forward["defaults"] == [{"column": "category", "type": "text", "value": "general"}]
     assert reverse["defaults"] == []
+
+
+def test_what_no_way_back_brings_to_the_old_version_is_what_was_added_or_widened() -> None:
+    def pair(name: str, old: str, new: str) -> dict[str, str]:
+        return {"source": name, "target": name, "from": old, "to": new}
+
+    pairs = [*TABLE["pairs"], pair("quantity", "int", "bigint"), pair("note", "varchar", "text")]
+    work: Any = SimpleNamespace(figures={}, say=lambda text: None)
+    say_what_stays_behind(work, {"tables": [{**TABLE, "pairs": pairs}]})
+    assert work.figures["only_new"] == ["item.category", "item.quantity that int cannot hold"]
+    work.figures.clear()
+    say_what_stays_behind(work, {"tables": [{**TABLE, "added": []}]})
+    assert work.figures == {}
 
 
 def test_a_pair_lies_between_the_versions_of_its_two_tables() -> None:

@@ -222,6 +222,14 @@ def test_what_stands_against_it_is_found_before_anything_is_touched(
     assert known["releases"] == [] and known["lock"] is None
 
 
+def test_preflight_says_which_values_no_way_back_brings_to_the_old_version(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict = world.release().stage("preflight")
+    assert verdict["figures"]["only_new"] == ["item.note"]
+    assert "values of item.note are in the new table alone" in capsys.readouterr().err
+
+
 def test_a_node_with_a_disk_of_its_own_needs_room_for_its_own_copy_only(world: World) -> None:
     for node in world.ring.nodes.values():
         node.used = 4 * 10**8
@@ -466,7 +474,7 @@ def test_retire_stops_what_is_warm_drops_the_old_table_and_there_is_no_undo_any_
     known, stack = world.machines.journal.read(), Stack.parse(world.machines.stack())
     names = Version.parse(known["live"]).tables  # type: ignore[union-attr]
     said = retire(stack, Pairs(world.machines), known["pairs"][0], names, {})
-    assert said == "item dropped, the mirror with it"
+    assert said.startswith("item dropped, the mirror with it; every node keeps a snapshot, dropped-…-item")
     assert set(world.ring.tables) == {"item_r2"} and world.pairs() == []
     assert not any(world.machines.slots[site]["blue"].active for site in SITES)
     with pytest.raises(RefusedError, match=r"no version but 2\.0\.0 is warm"):
