@@ -8,6 +8,8 @@ programs read and write through CQL, so the mirror stays in force, and our own c
   whole row, or where nobody writes: whoever starts it says so.
 - DSBulk, which keeps each cell's time and TTL, but takes TTLs as they were when it unloaded, and knows no elements of
   collections.
+
+The settings are those of CDM 5 and 6 and of DSBulk 1.11, by their documentation.
 """
 
 from __future__ import annotations
@@ -124,7 +126,10 @@ def cdm_settings(engine: Engine, ring: Ring, data: Data, change: TableChange, ro
 
 
 def dsbulk_steps(engine: Engine, ring: Ring, data: Data, change: TableChange, folder: str) -> list[Step]:
-    """Return the unloading and the loading of one table; each goes on by its own checkpoint when run again."""
+    """Return the unloading and the loading of one table.
+
+    Broken off, both begin anew, in another folder: what was unloaded before would be loaded with lives of that time.
+    """
     if reason := beyond_dsbulk(change):
         raise Refused(f"DSBulk does not copy {change.source} as it is: {reason}")
     login = f"dsbulk-{change.source}.conf"
