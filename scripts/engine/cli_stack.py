@@ -1,4 +1,4 @@
-"""`stack` and its actions: init, select, ls, output, rm, export."""
+"""`stack` and its actions: init, select, ls, output, rm, export, import."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.engine.checkpoint import checkpoint_text
-from scripts.engine.errors import EngineError
+from scripts.engine.checkpoint import Snapshot, checkpoint_text, read_deployment, stored_salt
+from scripts.engine.errors import EngineError, StateError
+from scripts.engine.lock import hold_lock
 from scripts.engine.project import check_stack_name, load_stack_file, select_stack, selected_stack
 from scripts.engine.render import plain_json, plain_text
 from scripts.engine.serde import to_json
@@ -50,6 +51,9 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser], co
     export.add_argument("--file")
     export.add_argument("--show-secrets", action="store_true")
     export.set_defaults(handler=_export)
+    import_ = actions.add_parser("import", parents=[common], help="put an exported state in the place of the state")
+    import_.add_argument("--file")
+    import_.set_defaults(handler=_import)
 
 
 def make_stack(session: Session, name: str) -> None:
@@ -234,6 +238,31 @@ def _export(parsed: argparse.Namespace) -> int:
     else:
         print(text)
     return 0
+
+
+def _import(parsed: argparse.Namespace) -> int:
+    stack = open_stack(open_session(parsed.cwd), parsed.stack)
+    text = Path(parsed.file).read_text(encoding="utf-8") if parsed.file else sys.stdin.read()
+    with hold_lock(stack.backend, stack.name, print):
+        checkpoint = {"latest": _exported(text, stack.name)}
+        salt = stored_salt(checkpoint)
+        crypter = stack.session.crypter(salt) if salt else stack.crypter()
+        Snapshot(read_deployment(checkpoint, crypter), stack.crypter(), stack.backend, stack.name).save()
+    print("Import complete.")
+    return 0
+
+
+def _exported(text: str, stack: str) -> dict[str, Any]:
+    """The deployment in what `stack export` printed; StateError where it is none of this stack's."""
+    try:
+        latest = json.loads(text)["deployment"] or {}
+        urns = [str(raw["urn"]) for raw in latest.get("resources") or []]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(f"what is to be imported is not what `pulumi stack export` prints ({error!r})") from error
+    if strange := [urn for urn in urns if not urn.startswith(f"urn:pulumi:{stack}::")]:
+        raise StateError(f"what is to be imported is of another stack than {stack}: it has {strange[0]}")
+    found: dict[str, Any] = latest
+    return found
 
 
 def _with_plaintext(value: Any) -> Any:

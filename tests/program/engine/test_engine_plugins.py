@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.vms.amend import without
 from tests.program.engine.conftest import Project
 
 PLUGIN = Path(__file__).with_name("plugin.py")
@@ -84,6 +85,46 @@ def test_a_change_that_a_program_wants_to_take_another_resource_does(project: Pr
         )
         project.up(PATH=path)
     assert calls(project) == ["create one", "delete one", "create one"]
+
+
+def test_what_is_asked_to_be_made_anew_under_its_name_is_there_afterwards(project: Project, path: str) -> None:
+    write(project, "thing('a', name='one', opts=dict(delete_before_replace=True))")
+    project.up(PATH=path)
+    (urn,) = [state["urn"] for state in project.latest()["resources"] if state["urn"].endswith("::a")]
+    (project.root / "place" / "one").unlink()
+    (project.root / "place" / "one").touch()
+    project.run("up", "--yes", "--skip-preview", "--replace", urn, PATH=path)
+    assert (project.root / "place" / "one").read_text()
+    assert calls(project) == ["create one", "delete one", "create one"]
+
+
+def test_what_an_imported_state_has_no_more_is_made_anew_and_nothing_is_deleted(project: Project, path: str) -> None:
+    write(
+        project,
+        "a = thing('a', name='one', secret=pulumi.Output.secret('hidden'))\nthing('b', name='two', text=a.id)",
+    )
+    project.up(PATH=path)
+    (project.root / "place" / "one").unlink()
+    exported = project.root / "exported.json"
+    state = json.loads(project.run("stack", "export"))
+    gone = [entry["urn"] for entry in state["deployment"]["resources"] if entry["urn"].endswith("::a")]
+    exported.write_text(json.dumps(without(state, gone)))
+    project.run("stack", "import", "--file", str(exported))
+    assert project.names() == ["b", "here", "small-dev"]
+    assert "hidden" not in project.checkpoint.read_text()
+    project.up(PATH=path)
+    assert (project.root / "place" / "one").exists()
+    assert calls(project) == ["create one", "create two", "create one"]
+
+
+def test_a_state_of_another_stack_is_not_imported(project: Project) -> None:
+    exported = project.root / "exported.json"
+    state = {"version": 3, "deployment": {"resources": [{"urn": "urn:pulumi:other::small::x::y", "type": "x"}]}}
+    exported.write_text(json.dumps(state))
+    printed = project.run("stack", "import", "--file", str(exported), code=1)
+    assert "is of another stack than dev: it has urn:pulumi:other::small::x::y" in printed
+    exported.write_text("[]")
+    assert "is not what `pulumi stack export` prints" in project.run("stack", "import", "--file", str(exported), code=1)
 
 
 def test_a_creation_that_fails_half_way_is_undone_and_stores_nothing(project: Project, path: str) -> None:
