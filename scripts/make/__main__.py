@@ -76,7 +76,7 @@ def take_down(config: StackConfig, substrate: Substrate) -> None:
     clear_abandoned_locks(backend_url(ROOT), stack)
     known = quiet((PULUMI, "stack", "select", "--stack", stack)).returncode == 0
     if known:
-        substrate.lost(config)  # what is gone must not keep the rest from going
+        substrate.let_go(config)
     destroyed = not known or run((PULUMI, "destroy", "--stack", stack, *ANSWERS)) == 0
     substrate.clear(config)
     if not destroyed:

@@ -17,7 +17,7 @@ OUTSIDE_SITES = ("ns-1", "ns-2", "control", "runner")
 class StackConfig:
     """A stack's name, the application version it wants, whether that is our own sample's, and where its hosts are.
 
-    `uris` are the hypervisors of a stack of virtual machines.
+    `uris` are the hypervisors of a stack of virtual machines, `pool` is their existing storage pool or a directory.
     """
 
     stack: str
@@ -25,6 +25,7 @@ class StackConfig:
     sample: bool
     substrate: str
     uris: tuple[str, ...]
+    pool: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -49,6 +50,7 @@ def read_config(root: Path, stack: str) -> StackConfig:
         sample=merged.get("artifact") == defaults.get("artifact"),
         substrate=str(merged.get("substrate")),
         uris=tuple(dict.fromkeys(str(uri) for uri in uris)),
+        pool=str(merged.get("libvirtPool") or ""),
     )
 
 

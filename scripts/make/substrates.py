@@ -1,7 +1,7 @@
 """What is to be done around Pulumi for each substrate: before an update, for what was lost, after a destroy."""
 
-import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ class Substrate:
     """A substrate's part in `make`.
 
     `target` is the make target that brings such stacks up. `prepare` has what machines are made of ready; `lost` brings
-    the machine and the state together again and returns the URNs of what must be made anew; `clear` removes what a
-    destroy has left.
+    the machine and the state together again and returns the URNs of what must be made anew; `let_go` keeps what is gone
+    from stopping a destroy; `clear` removes what a destroy has left.
     """
 
     target: str
     prepare: Callable[[StackConfig], None]
     lost: Callable[[StackConfig], list[str]]
+    let_go: Callable[[StackConfig], None]
     clear: Callable[[StackConfig], None]
 
 
@@ -40,6 +41,10 @@ def lost_containers(config: StackConfig) -> list[str]:
     return [machine.urn for machine in lost]
 
 
+def let_go_containers(_: StackConfig) -> None:
+    """Nothing: a container that is gone is removed like another."""
+
+
 def clear_containers(config: StackConfig) -> None:
     """Containers, networks and volumes that carry the stack's name."""
     if shutil.which("podman"):
@@ -52,19 +57,38 @@ def prepare_vms(_: StackConfig) -> None:
 
 
 def lost_vms(config: StackConfig) -> list[str]:
-    """What the hypervisors have no more; what the state does not know is removed from them."""
+    """Nothing to ask for: what the hypervisors have no more is taken out of the state, so that it is made anew.
+
+    What the state does not know is removed from them, but no data.
+    """
+    _reconcile(config, "mend")
+    return []
+
+
+def let_go_vms(config: StackConfig) -> None:
+    """What the hypervisors have no more is taken out of the state: the provider could not delete it."""
+    _reconcile(config, "let-go")
+
+
+def _reconcile(config: StackConfig, verb: str) -> None:
     exported = quiet((PULUMI, "stack", "export", "--stack", config.stack))
-    if exported.returncode != 0:
-        # Without it everything at the hypervisors would look like something left behind, and be removed.
-        print(exported.stderr, file=sys.stderr, end="")
-        raise StepFailedError("reading the state", exported.returncode)
+    # Without it everything at the hypervisors would look like something left behind, and be removed.
+    _require(exported, "reading the state")
     say("hypervisors and state")
-    mended = quiet(module("vms", "mend", *_place(config)), stdin=exported.stdout)
+    mended = quiet(module("vms", verb, *_place(config)), stdin=exported.stdout)
     print(mended.stderr, file=sys.stderr, end="")
     if mended.returncode != 0:
         raise StepFailedError("hypervisors and state", mended.returncode)
-    urns: list[str] = json.loads(mended.stdout)
-    return urns
+    if mended.stdout:
+        imported = quiet((PULUMI, "stack", "import", "--stack", config.stack), stdin=mended.stdout)
+        _require(imported, "taking what is gone out of the state")
+
+
+def _require(result: subprocess.CompletedProcess[str], what: str) -> None:
+    """StepFailedError, after what the program said, unless it succeeded."""
+    if result.returncode != 0:
+        print(result.stderr, file=sys.stderr, end="")
+        raise StepFailedError(what, result.returncode)
 
 
 def clear_vms(config: StackConfig) -> None:
@@ -74,10 +98,10 @@ def clear_vms(config: StackConfig) -> None:
 
 def _place(config: StackConfig) -> tuple[str, ...]:
     uris = (argument for uri in config.uris for argument in ("--uri", uri))
-    return ("--prefix", f"evenkeel-{config.stack}", *uris)
+    return ("--prefix", f"evenkeel-{config.stack}", "--pool", config.pool, *uris)
 
 
 SUBSTRATES: Mapping[str, Substrate] = {
-    "containers": Substrate("up", prepare_containers, lost_containers, clear_containers),
-    "libvirt": Substrate("vms", prepare_vms, lost_vms, clear_vms),
+    "containers": Substrate("up", prepare_containers, lost_containers, let_go_containers, clear_containers),
+    "libvirt": Substrate("vms", prepare_vms, lost_vms, let_go_vms, clear_vms),
 }

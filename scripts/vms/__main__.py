@@ -1,22 +1,33 @@
-"""`python -m scripts.vms VERB`: reach, check, ready and stop read JSON on standard input; mend reads the state.
+"""`python -m scripts.vms VERB`: reach, check, ready and stop read JSON on standard input.
 
-mend and purge take --prefix and the hypervisors' --uri.
+mend and let-go read the state there, and print it where something is lost: it is to be imported then. These and purge
+take --prefix, the hypervisors' --uri, and --pool.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from scripts.verbs import run_verb
 from scripts.vms.check import check_hypervisor
 from scripts.vms.errors import VmError
 from scripts.vms.known import hypervisors_of, known_things
 from scripts.vms.machine import await_machine, stop_machine
-from scripts.vms.mend import find_lost, purge, refuse_inactive_pools, stand_in, sweep
+from scripts.vms.mend import (
+    Losses,
+    find_losses,
+    purge,
+    refuse_inactive_pools,
+    refuse_unknown_stack,
+    settle,
+    start_pools,
+    sweep,
+)
 from scripts.vms.reach import reach
 from scripts.vms.spec import Machine, Needs, Wanted
-from scripts.vms.virsh import require
+from scripts.vms.virsh import answers, require
 
 
 def main() -> int:
@@ -36,12 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     ):
         verbs.add_parser(name, help=text).set_defaults(action=action)
     for name, action, text in (
-        ("mend", _mend, "remove what the state does not know; print the URNs of what is lost"),
-        ("purge", _purge, "remove all of the stack"),
+        ("mend", _mend, "remove what the state does not know; print the state without what is lost"),
+        ("let-go", _let_go, "print the state without what is lost, before all of it goes"),
+        ("purge", _purge, "remove all of the stack, its data too"),
     ):
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("--prefix", required=True)
         verb.add_argument("--uri", action="append", default=[])
+        verb.add_argument("--pool", default="", help="an existing one that the stack's volumes are in")
         verb.set_defaults(action=action)
     return parser
 
@@ -65,23 +78,56 @@ def _stop(_: argparse.Namespace) -> None:
 def _mend(arguments: argparse.Namespace) -> None:
     export = json.load(sys.stdin)
     known = known_things(export)
-    uris = list(dict.fromkeys([*arguments.uri, *hypervisors_of(export)]))
+    uris = _hypervisors(arguments, export)
     for uri in uris:
         require(uri)
     refuse_inactive_pools(uris, known)
-    for what in sweep(uris, arguments.prefix, known):
-        print(f"removed {what}, which an interrupted update left", file=sys.stderr)
-    lost = find_lost(arguments.prefix, known)
-    for thing in lost:
-        stand_in(thing)
-        print(f"{thing.kind} {thing.name} is gone", file=sys.stderr)
-    print(json.dumps([thing.urn for thing in lost]))
+    refuse_unknown_stack(uris, arguments.prefix, known)
+    for told in sweep(uris, arguments.prefix, known):
+        _tell(told)
+    _settle(find_losses(uris, arguments.prefix, known), export)
+
+
+def _let_go(arguments: argparse.Namespace) -> None:
+    export = json.load(sys.stdin)
+    uris = [uri for uri in _hypervisors(arguments, export) if answers(uri)]
+    for uri in uris:
+        start_pools(uri, arguments.prefix, arguments.pool)
+    _settle(find_losses(uris, arguments.prefix, known_things(export)), export)
+
+
+def _hypervisors(arguments: argparse.Namespace, export: Mapping[str, Any]) -> list[str]:
+    """The config's, and those that the state has something of."""
+    return list(dict.fromkeys([*arguments.uri, *hypervisors_of(export)]))
+
+
+def _settle(losses: Losses, export: Mapping[str, Any]) -> None:
+    for thing in losses.gone:
+        _tell(f"the {thing.kind} {thing.name} is gone")
+    for thing in losses.useless:
+        _tell(f"the {thing.kind} {thing.name} is no use without the image below it")
+    for thing in losses.bare:
+        _tell(f"the {thing.kind} {thing.name} has lost a disk")
+    if losses != Losses():
+        print(json.dumps(settle(losses, export)))
 
 
 def _purge(arguments: argparse.Namespace) -> None:
+    removed, left = [], []
     for uri in arguments.uri:
-        require(uri)
-    print(f"removed: {', '.join(purge(arguments.uri, arguments.prefix)) or 'nothing'}")
+        try:
+            require(uri)
+            removed += purge(uri, arguments.prefix, arguments.pool)
+        except VmError as error:
+            _tell(str(error))
+            left.append(uri)
+    print(f"removed: {', '.join(removed) or 'nothing'}")
+    if left:
+        raise VmError(f"Not all of the stack is removed from {', '.join(left)}: see to it, then run the same again.")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

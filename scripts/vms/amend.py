@@ -18,6 +18,20 @@ def without(export: Mapping[str, Any], urns: Collection[str]) -> dict[str, Any]:
     return {**export, "deployment": {**export["deployment"], "resources": resources}}
 
 
+def bared(export: Mapping[str, Any], bare: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    """The export with machines that have not the disks of some properties: so these differ from what is wanted."""
+    resources = []
+    for entry in export["deployment"]["resources"]:
+        missing = {} if entry.get("delete") else bare.get(entry["urn"], {})
+        shorter = {
+            part: {key: value for key, value in entry[part].items() if key not in missing}
+            for part in ("inputs", "outputs")
+            if missing and part in entry
+        }
+        resources.append({**entry, **shorter})
+    return {**export, "deployment": {**export["deployment"], "resources": resources}}
+
+
 def _forgetting(entry: Mapping[str, Any], urns: Collection[str]) -> dict[str, Any]:
     changed = dict(entry)
     if "dependencies" in entry:

@@ -3,7 +3,6 @@
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from scripts.containers.addresses import find_overlap, parse_routes
 from scripts.readiness import answers
 from scripts.vms.errors import VmError
 from scripts.vms.spec import Needs
-from scripts.vms.virsh import is_local, lines, run_virsh, virsh
+from scripts.vms.virsh import is_local, lines, numbers, run_virsh, virsh
 
 UNUSED_PORT = 1
 
@@ -130,14 +129,3 @@ def check_memory(needs: Needs, wanted_mb: int) -> None:
             f"The machines need {wanted_mb} MB of memory and {needs.uri} has {free} MB: stop something there, or make"
             " hosts smaller or fewer in the stack's config."
         )
-
-
-def numbers(report: Iterable[str]) -> dict[str, int]:
-    """The `name: number` lines of a report; units after the number are left to who knows them."""
-    found = {}
-    for line in report:
-        key, colon, rest = line.partition(":")
-        words = rest.split()
-        if colon and words and words[0].isdecimal():
-            found[key.strip()] = int(words[0])
-    return found

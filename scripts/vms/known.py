@@ -1,6 +1,6 @@
 """What the stack's state says about libvirt: every domain, volume, seed disk, network and pool, and where it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ TYPES = {
 class Known:
     """A thing that the state has: its kind, its id (a UUID, or a volume's key), its name in libvirt, and its place.
 
-    `condemned` is what has been replaced already and waits for its deletion.
+    `condemned` is what has been replaced already and waits for its deletion. `disks` are the ids of the volumes that it
+    was made over: a machine's disks by the property that has them, and the image below a root disk.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Known:
     uri: str
     urn: str
     condemned: bool
+    disks: tuple[tuple[str, str], ...] = ()
 
 
 def known_things(export: Mapping[str, Any]) -> list[Known]:
@@ -40,15 +42,31 @@ def known_things(export: Mapping[str, Any]) -> list[Known]:
     return [
         Known(
             kind=TYPES[entry["type"]],
-            id=str(entry["id"]).partition(";")[0],
+            id=volume_of(entry["id"]),
             name=str((entry.get("outputs") or {}).get("name", "")),
             uri=uris.get(str(entry.get("provider", "")).rpartition("::")[0], ""),
             urn=str(entry["urn"]),
             condemned=bool(entry.get("delete")),
+            disks=tuple(_disks(entry.get("inputs") or {})),
         )
         for entry in resources
         if entry.get("type") in TYPES and entry.get("id") and not entry.get("pendingReplacement")
     ]
+
+
+def _disks(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Property and id of every volume that is named in a resource's inputs."""
+    for key in ("baseVolumeId", "cloudinit"):
+        if inputs.get(key):
+            yield key, volume_of(inputs[key])
+    for disk in inputs.get("disks") or []:
+        if disk.get("volumeId"):
+            yield "disks", volume_of(disk["volumeId"])
+
+
+def volume_of(id_: object) -> str:
+    """The key in a volume's id: a seed disk's has more behind it."""
+    return str(id_).partition(";")[0]
 
 
 def hypervisors_of(export: Mapping[str, Any]) -> list[str]:

@@ -3,23 +3,30 @@
 The provider cannot do it: it refuses to make what is there already, and to delete a machine or a network that is not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 from xml.etree import ElementTree
 
+from scripts.vms.amend import bared, without
 from scripts.vms.errors import VmError
 from scripts.vms.known import Known
-from scripts.vms.things import Thing, find_things, remove
-from scripts.vms.virsh import lines, virsh
+from scripts.vms.things import Thing, find_things, is_blank, remove
+from scripts.vms.virsh import lines, run_virsh, virsh
 
-# Whoever is killed between the definition and the deletion finds by it that the thing itself is still lost.
-MARK = "https://evenkeel.invalid/stands-in"
-METADATA = f"<metadata><evenkeel:lost xmlns:evenkeel='{MARK}'/></metadata>"
-DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{id}</uuid>{metadata}<memory>65536</memory>
-<os><type arch='x86_64'>hvm</type></os></domain>"""
-NETWORK = "<network><name>{name}</name><uuid>{id}</uuid>{metadata}</network>"
-LOOK = {"domain": "dumpxml", "network": "net-dumpxml"}
-IDLE = (("list", "--inactive", "--uuid"), ("net-list", "--inactive", "--uuid"))
+
+@dataclass(frozen=True)
+class Losses:
+    """What the state has and its hypervisor has not.
+
+    `useless` are root disks whose image is gone, so that they are as good as gone; `bare` are machines without some of
+    their disks, with the properties that name those.
+    """
+
+    gone: list[Known] = field(default_factory=list)
+    useless: list[Known] = field(default_factory=list)
+    bare: dict[Known, set[str]] = field(default_factory=dict)
 
 
 def refuse_inactive_pools(uris: Iterable[str], known: Iterable[Known]) -> None:
@@ -41,54 +48,95 @@ def _folder(uri: str, pool: str) -> PurePosixPath | None:
     return PurePosixPath(path) if path else None
 
 
-def sweep(uris: Iterable[str], prefix: str, known: Iterable[Known]) -> list[str]:
-    """Remove what the stack's name is on and the state does not know; returns what was removed."""
-    ids = {thing.id for thing in known}
-    removed = []
+def refuse_unknown_stack(uris: Iterable[str], prefix: str, known: Collection[Known]) -> None:
+    """VmError where the state has nothing of libvirt and a hypervisor has machines of the stack, or their data.
+
+    No killed update leaves that: the state is elsewhere, or lost.
+    """
+    if known:
+        return
     for uri in uris:
         for thing in find_things(uri, prefix):
-            if thing.id not in ids:
-                remove(uri, thing)
-                removed.append(f"{thing.kind} {thing.name}")
-    return removed
+            if thing.kind == "domain" or thing.holds_data:
+                raise VmError(
+                    f"The state knows no machine, and {uri} has the {thing.kind} {thing.name} of this stack: restore"
+                    " the state (.evenkeel/state or PULUMI_BACKEND_URL), or remove all of it with `make vms-down`."
+                )
 
 
-def find_lost(prefix: str, known: Iterable[Known]) -> list[Known]:
-    """What the state knows and its hypervisor does not have, or has only in name."""
-    by_place: dict[str, list[Known]] = {}
-    for thing in known:
-        if thing.condemned or not thing.uri:
+def sweep(uris: Iterable[str], prefix: str, known: Iterable[Known]) -> list[str]:
+    """Remove what the stack's name is on and the state does not know, but no data; returns what was done, in words."""
+    ids = {thing.id for thing in known}
+    return [
+        told for uri in uris for told in _sweep(uri, [each for each in find_things(uri, prefix) if each.id not in ids])
+    ]
+
+
+def _sweep(uri: str, unknown: list[Thing]) -> list[str]:
+    data = [thing for thing in unknown if thing.holds_data and not is_blank(uri, thing)]
+    told = []
+    for thing in unknown:
+        if thing in data:
+            told.append(
+                f"left the {thing.kind} {thing.name}, which the state does not know and which may hold data: restore"
+                f" the state, or remove it with `virsh -c {uri} vol-delete {thing.id}`"
+            )
+        elif thing.kind != "pool" or not data:
+            remove(uri, thing)
+            told.append(f"removed the {thing.kind} {thing.name}, which an interrupted update left")
+    return told
+
+
+def find_losses(uris: Iterable[str], prefix: str, known: Iterable[Known]) -> Losses:
+    """What the state knows of these hypervisors and they do not have."""
+    losses = Losses()
+    present = {uri: {thing.id for thing in find_things(uri, prefix)} for uri in uris}
+    for thing in known:  # an image comes before the disks over it, and those before their machine
+        if thing.condemned or thing.uri not in present:
             continue
-        by_place.setdefault(thing.uri, []).append(thing)
-    lost = []
-    for uri, things in by_place.items():
-        # A stand-in is never started, so what runs need not be looked at one by one.
-        idle = {id_ for verb in IDLE for id_ in lines(uri, *verb, what="Listing what does not run")}
-        found = find_things(uri, prefix)
-        present = {thing.id for thing in found if thing.id not in idle or not is_stand_in(uri, thing)}
-        lost += [thing for thing in things if thing.id not in present]
-    return lost
+        there = present[thing.uri]
+        missing = {name for name, disk in thing.disks if disk not in there}
+        if thing.id not in there:
+            losses.gone.append(thing)
+        elif missing and thing.kind == "domain":
+            losses.bare[thing] = missing
+        elif missing:
+            losses.useless.append(thing)
+            there.remove(thing.id)
+    return losses
 
 
-def is_stand_in(uri: str, thing: Thing) -> bool:
-    """Whether something was defined in the place of what is lost, and not deleted yet."""
-    verb = LOOK.get(thing.kind)
-    return verb is not None and MARK in virsh(uri, verb, thing.id, what=f"Looking at the {thing.kind} {thing.name}")
+def settle(losses: Losses, export: Mapping[str, Any]) -> dict[str, Any]:
+    """Have nothing stand in the way of what is to be made anew; returns the state as it is now.
+
+    A machine without a disk that it was made over goes on with a file that is no more, until it is made anew.
+    """
+    for disk in losses.useless:
+        remove(disk.uri, Thing(disk.kind, disk.id, disk.name))
+    lost = {thing.urn for thing in (*losses.gone, *losses.useless)}
+    return bared(without(export, lost), {thing.urn: missing for thing, missing in losses.bare.items()})
 
 
-def stand_in(lost: Known) -> None:
-    """Where the provider could not delete what is lost, define something empty under its id for it to delete."""
-    if lost.kind == "domain":
-        _define(lost, "define", DOMAIN)
-    elif lost.kind == "network":
-        _define(lost, "net-define", NETWORK)
+def start_pools(uri: str, prefix: str, pool: str) -> list[str]:
+    """Have the stack's own pool and the one in its config list their volumes; returns those that cannot be started."""
+    inactive = lines(uri, "pool-list", "--inactive", "--name", what="Listing the storage pools")
+    failed = []
+    for name in dict.fromkeys((prefix, pool)):
+        # The stack's own is a directory, which may be gone.
+        build = ["--build"] if name == prefix else []
+        if name in inactive and run_virsh(uri, "pool-start", name, *build).returncode != 0:
+            failed.append(name)
+    return failed
 
 
-def _define(lost: Known, verb: str, document: str) -> None:
-    what = f"Standing in for the lost {lost.kind} {lost.name}"
-    virsh(lost.uri, verb, "/dev/stdin", stdin=document.format(name=lost.name, id=lost.id, metadata=METADATA), what=what)
-
-
-def purge(uris: Iterable[str], prefix: str) -> list[str]:
-    """Remove everything of the stack; returns what was removed."""
-    return sweep(uris, prefix, [])
+def purge(uri: str, prefix: str, pool: str) -> list[str]:
+    """Remove everything of the stack at the hypervisor, data included; returns what was removed."""
+    closed = start_pools(uri, prefix, pool)
+    things = find_things(uri, prefix)
+    for thing in things:
+        remove(uri, thing)
+    if closed:
+        raise VmError(
+            f"The storage pool {' and '.join(closed)} at {uri} cannot be started, so its disks are left there."
+        )
+    return [f"{thing.kind} {thing.name}" for thing in things]

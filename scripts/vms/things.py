@@ -3,10 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from scripts.vms.virsh import lines, run_virsh, virsh
+from scripts.vms.virsh import lines, numbers, run_virsh, virsh
 
 # Not `db-control`: that would be the control host of a stack whose name is this one's and `-db`.
 HOST = r"((lb|app|db)-(?!(control|runner|ns|base)\b)[a-z][a-z0-9]{0,15}|ns-[12]|control|runner)"
+# Root and seed disks have a digest in their names; what has none outlives its machine.
+DATA_DISK = re.compile(f"-{HOST}-[a-z]+\\.qcow2$")
+# A new disk of 20 GiB takes 200 KB, and any file system more than this.
+BLANK_BYTES = 512 << 10
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,11 @@ class Thing:
     kind: str
     id: str
     name: str
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether it is a disk whose data outlive the machine."""
+        return self.kind == "volume" and DATA_DISK.search(self.name) is not None
 
 
 def find_things(uri: str, prefix: str) -> list[Thing]:
@@ -54,6 +63,12 @@ def _pools(uri: str, prefix: str) -> list[Thing]:
 def uuid_of(uri: str, verb: str, name: str) -> str:
     """A thing's UUID by its name."""
     return virsh(uri, verb, name, what=f"Asking for {name}").strip()
+
+
+def is_blank(uri: str, disk: Thing) -> bool:
+    """Whether nothing was ever written to the disk: it was made, and no machine has run with it."""
+    allocated = numbers(run_virsh(uri, "vol-info", "--bytes", disk.id).stdout.splitlines()).get("Allocation")
+    return allocated is not None and allocated < BLANK_BYTES
 
 
 def remove(uri: str, thing: Thing) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from scripts.vms.errors import VmError
@@ -47,9 +48,25 @@ def require(uri: str) -> None:
         raise unreachable(uri, answer.stderr)
 
 
+def answers(uri: str) -> bool:
+    """Whether the hypervisor answers."""
+    return run_virsh(uri, "version").returncode == 0
+
+
 def lines(uri: str, *arguments: str, what: str) -> list[str]:
     """What virsh lists, a line an entry."""
     return [line.strip() for line in virsh(uri, *arguments, what=what).splitlines() if line.strip()]
+
+
+def numbers(report: Iterable[str]) -> dict[str, int]:
+    """The `name: number` lines of a report; units after the number are left to who knows them."""
+    found = {}
+    for line in report:
+        key, colon, rest = line.partition(":")
+        words = rest.split()
+        if colon and words and words[0].isdecimal():
+            found[key.strip()] = int(words[0])
+    return found
 
 
 def reason(result: subprocess.CompletedProcess[str]) -> str:

@@ -15,7 +15,7 @@ from scripts.make.config import StackConfig, read_config
 from scripts.make.locks import clear_abandoned_locks
 from scripts.make.lost import Machine, machines_of
 from scripts.make.steps import StepFailedError
-from scripts.make.substrates import lost_vms
+from scripts.make.substrates import let_go_vms, lost_vms
 
 PROJECT = """
 config:
@@ -93,6 +93,33 @@ def test_a_state_that_cannot_be_read_stops_before_anything_looks_left_behind(
         lost_vms(StackConfig("x", "1.0.0", True, "libvirt", HERE))
     assert len(asked) == 1
     assert "the checkpoint is damaged" in capsys.readouterr().err
+
+
+class Programs:
+    """Answers in the place of programs; what each was asked is kept, with its standard input."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **answers: str) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, str]] = []
+        monkeypatch.setattr("scripts.make.substrates.quiet", self)
+
+    def __call__(self, command: tuple[str, ...], stdin: str = "") -> subprocess.CompletedProcess[str]:
+        verb = command[3] if "scripts.vms" in command else command[2]
+        self.asked.append((verb, stdin))
+        return subprocess.CompletedProcess(command, 0, self.answers.get(verb.replace("-", "_"), ""), "")
+
+
+@pytest.mark.parametrize("verb", ["mend", "let_go"])
+def test_a_state_without_what_is_lost_takes_the_place_of_the_state(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    programs = Programs(monkeypatch, export="all", **{verb: "the rest"})
+    {"mend": lost_vms, "let_go": let_go_vms}[verb](StackConfig("x", "1.0.0", True, "libvirt", HERE))
+    assert programs.asked == [("export", ""), (verb.replace("_", "-"), "all"), ("import", "the rest")]
+
+
+def test_where_nothing_is_lost_the_state_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = Programs(monkeypatch, export="all")
+    assert lost_vms(StackConfig("x", "1.0.0", True, "libvirt", HERE)) == []
+    assert [verb for verb, _ in programs.asked] == ["export", "mend"]
 
 
 def write_lock(folder: Path, name: str, pid: int, hostname: str) -> Path:

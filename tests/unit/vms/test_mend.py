@@ -10,9 +10,17 @@ from typing import Any
 import pytest
 
 from scripts.vms.errors import VmError
-from scripts.vms.known import Known, hypervisors_of, known_things
+from scripts.vms.known import hypervisors_of, known_things
 from scripts.vms.machine import stop_machine
-from scripts.vms.mend import METADATA, find_lost, purge, refuse_inactive_pools, stand_in, sweep
+from scripts.vms.mend import (
+    Losses,
+    find_losses,
+    purge,
+    refuse_inactive_pools,
+    refuse_unknown_stack,
+    settle,
+    sweep,
+)
 from scripts.vms.spec import Machine
 from tests.unit.vms.conftest import FakeVirsh
 
@@ -35,6 +43,13 @@ def entry(kind: str, name: str, id_: str, called: str, **more: Any) -> dict[str,
 def state(*entries: dict[str, Any]) -> dict[str, Any]:
     provider = {"urn": PROVIDER, "type": "pulumi:providers:libvirt", "inputs": {"uri": URI}}
     return {"deployment": {"resources": [provider, *entries]}}
+
+
+def run_vms(verb: str, export: dict[str, Any], *uris: str) -> subprocess.CompletedProcess[str]:
+    """The program over a state, with these hypervisors or this machine's."""
+    named = [argument for uri in uris or (URI,) for argument in ("--uri", uri)]
+    command = [sys.executable, "-m", "scripts.vms", verb, "--prefix", "evenkeel-t", *named]
+    return subprocess.run(command, input=json.dumps(export), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -68,7 +83,7 @@ def test_what_a_killed_update_left_is_removed_and_what_the_state_knows_stays(ful
             entry("volume", "net", "uuid-net", "x"),
         )
     )
-    assert sweep([URI], "evenkeel-t", known) == ["domain evenkeel-t-lb-a"]
+    assert sweep([URI], "evenkeel-t", known) == ["removed the domain evenkeel-t-lb-a, which an interrupted update left"]
     changes = [line for line in full.asked if line.startswith(("destroy", "undefine", "vol-delete", "net-", "pool-un"))]
     assert [line.split()[0] for line in changes if "list" not in line and "uuid evenkeel" not in line] == [
         "destroy",
@@ -76,8 +91,55 @@ def test_what_a_killed_update_left_is_removed_and_what_the_state_knows_stays(ful
     ]
 
 
+def removals(virsh: FakeVirsh) -> list[str]:
+    verbs = ("destroy", "undefine", "vol-delete", "net-destroy", "net-undefine", "pool-destroy", "pool-undefine")
+    return [line for line in virsh.asked if line.startswith(verbs)]
+
+
+def test_data_that_the_state_does_not_know_are_named_and_left_with_the_pool_that_they_are_in(full: FakeVirsh) -> None:
+    full.answer(
+        "vol-info --bytes /p/evenkeel-t-db-a-data.qcow2", "Capacity: 21474836480 bytes\nAllocation: 9000000 bytes"
+    )
+    known = known_things(state(entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a")))
+    told = sweep([URI], "evenkeel-t", known)
+    assert told[1] == (
+        "left the volume evenkeel-t-db-a-data.qcow2, which the state does not know and which may hold data: restore the"
+        " state, or remove it with `virsh -c qemu:///system vol-delete /p/evenkeel-t-db-a-data.qcow2`"
+    )
+    assert not [line for line in removals(full) if "-data." in line or "pool" in line]
+    assert "vol-delete /p/evenkeel-t-db-a-seed-0123.iso" in removals(full)
+
+
+def test_a_data_disk_of_which_nothing_is_told_is_left(full: FakeVirsh) -> None:
+    full.answer("vol-info", error="error: no answer")
+    sweep([URI], "evenkeel-t", [])
+    assert not [line for line in removals(full) if "-data." in line]
+
+
+def test_a_data_disk_that_no_machine_ever_ran_with_is_what_an_interrupted_update_left(full: FakeVirsh) -> None:
+    full.answer("vol-info", "Capacity:       21474836480 bytes\nAllocation:     200704 bytes\n")
+    sweep([URI], "evenkeel-t", [])
+    assert "vol-delete /p/evenkeel-t-db-a-data.qcow2" in removals(full)
+
+
+@pytest.mark.parametrize(("machines", "named"), [("evenkeel-t-lb-a\n", "domain evenkeel-t-lb-a"), ("", "volume")])
+def test_a_state_that_does_not_know_the_stack_touches_nothing_of_it(full: FakeVirsh, machines: str, named: str) -> None:
+    full.answer("list --all --name", machines)
+    with pytest.raises(VmError, match=rf"knows no machine, and qemu:///system has the {named}.*restore.*make vms-down"):
+        refuse_unknown_stack([URI], "evenkeel-t", [])
+    refuse_unknown_stack([URI], "evenkeel-t", known_things(state(entry("domain", "a", "uuid", "a"))))
+    assert removals(full) == []
+
+
+def test_the_command_refuses_a_stack_whose_state_is_elsewhere_before_it_removes_anything(full: FakeVirsh) -> None:
+    result = run_vms("mend", {"version": 3, "deployment": {}})
+    assert result.returncode == 1
+    assert result.stderr.startswith("vms: The state knows no machine")
+    assert (removals(full), result.stdout) == ([], "")
+
+
 def test_a_purge_takes_all_of_the_stack_and_nothing_of_its_neighbours(full: FakeVirsh) -> None:
-    assert purge([URI], "evenkeel-t") == [
+    assert purge(URI, "evenkeel-t", "") == [
         "domain evenkeel-t-db-a",
         "domain evenkeel-t-lb-a",
         "volume evenkeel-t-db-a-data.qcow2",
@@ -88,16 +150,64 @@ def test_a_purge_takes_all_of_the_stack_and_nothing_of_its_neighbours(full: Fake
     assert not [line for line in full.asked if "mail" in line or "evenkeel-t-x" in line]
 
 
-def test_what_the_state_has_and_the_hypervisor_has_not_is_lost(full: FakeVirsh) -> None:
+def test_what_the_state_has_and_the_hypervisor_has_not_is_no_more_in_the_state(full: FakeVirsh) -> None:
+    machine = entry("domain", "app-a-machine", "uuid-app-a", "evenkeel-t-app-a")
+    ready = {
+        "urn": "urn:pulumi:t::evenkeel::x::app-a-ready",
+        "type": "command:local:Command",
+        "id": "x",
+        "dependencies": [machine["urn"], PROVIDER],
+        "propertyDependencies": {"triggers": [machine["urn"]], "stdin": None},
+    }
     export = state(
         entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"),
-        entry("domain", "app-a-machine", "uuid-app-a", "evenkeel-t-app-a"),
+        machine,
         entry("volume", "old-root", "/p/gone.qcow2", "gone.qcow2", delete=True),
+        ready,
     )
     assert hypervisors_of(export) == [URI]
-    assert [thing.urn for thing in find_lost("evenkeel-t", known_things(export))] == [
-        "urn:pulumi:t::evenkeel::x::app-a-machine"
-    ]
+    losses = find_losses([URI], "evenkeel-t", known_things(export))
+    assert [thing.urn for thing in losses.gone] == [machine["urn"]]
+    left = {entry["urn"].rpartition("::")[2]: entry for entry in settle(losses, export)["deployment"]["resources"]}
+    assert list(left) == ["hypervisor-local-provider", "db-a-machine", "old-root", "app-a-ready"]
+    assert left["app-a-ready"]["dependencies"] == [PROVIDER]
+    assert left["app-a-ready"]["propertyDependencies"] == {"triggers": [], "stdin": []}
+    assert removals(full) == []
+
+
+def test_a_machine_that_has_lost_a_disk_is_another_than_the_program_wants(full: FakeVirsh) -> None:
+    data = "/p/evenkeel-t-db-a-data.qcow2"
+    disks = {"disks": [{"volumeId": "/p/lost-root.qcow2"}, {"volumeId": data}], "name": "evenkeel-t-db-a"}
+    seeds = {"cloudinit": "/p/lost-seed.iso;uuid", "name": "evenkeel-t-lb-a"}
+    export = state(
+        entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a", inputs=disks, outputs={**disks, "vcpu": 1}),
+        entry("domain", "lb-a-machine", "uuid-lb-a", "evenkeel-t-lb-a", inputs=seeds, outputs=seeds),
+    )
+    losses = find_losses([URI], "evenkeel-t", known_things(export))
+    assert not losses.gone
+    _, first, second = settle(losses, export)["deployment"]["resources"]
+    assert (first["inputs"], first["outputs"]) == ({"name": "evenkeel-t-db-a"}, {"name": "evenkeel-t-db-a", "vcpu": 1})
+    assert second["inputs"] == second["outputs"] == {"name": "evenkeel-t-lb-a"}
+
+
+def test_a_root_disk_whose_image_is_gone_goes_with_it_and_its_machine_is_made_anew(full: FakeVirsh) -> None:
+    root = "/p/evenkeel-t-lb-a-root-89ab.qcow2"
+    full.answer("vol-list", f"evenkeel-t-lb-a-root-89ab.qcow2 {root}\n")
+    export = state(
+        entry("volume", "base", "/p/evenkeel-t-base-01.qcow2", "evenkeel-t-base-01.qcow2"),
+        entry("volume", "lb-a-root", root, "root", inputs={"baseVolumeId": "/p/evenkeel-t-base-01.qcow2"}),
+        entry("domain", "lb-a-machine", "uuid-lb-a", "lb-a", inputs={"disks": [{"volumeId": root}]}),
+    )
+    left = settle(find_losses([URI], "evenkeel-t", known_things(export)), export)["deployment"]["resources"]
+    assert [entry["urn"].rpartition("::")[2] for entry in left] == ["hypervisor-local-provider", "lb-a-machine"]
+    assert left[1]["inputs"] == {}
+    assert removals(full) == [f"vol-delete {root}"]
+
+
+def test_where_nothing_is_lost_nothing_is_to_be_imported(full: FakeVirsh) -> None:
+    export = state(entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"))
+    assert find_losses([URI], "evenkeel-t", known_things(export)) == Losses()
+    assert run_vms("let-go", export).stdout == ""
 
 
 def test_volumes_in_a_pool_that_is_not_active_are_not_taken_for_lost(virsh: FakeVirsh) -> None:
@@ -110,29 +220,13 @@ def test_volumes_in_a_pool_that_is_not_active_are_not_taken_for_lost(virsh: Fake
     refuse_inactive_pools([URI], known_things(state()))
 
 
-def test_a_lost_machine_gets_a_stand_in_that_the_provider_can_delete(virsh: FakeVirsh) -> None:
-    stand_in(Known("domain", "uuid-app-a", "evenkeel-t-app-a", URI, "urn", False))
-    stand_in(Known("volume", "/p/gone", "gone", URI, "urn", False))
-    assert virsh.asked == ["define /dev/stdin"]
-
-
-def test_a_stand_in_that_was_not_deleted_is_still_lost(full: FakeVirsh) -> None:
-    full.answer("list --inactive --uuid", "uuid-lb-a\n")
-    full.answer("dumpxml uuid-lb-a", f"<domain>{METADATA}</domain>")
-    export = state(
-        entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"),
-        entry("domain", "lb-a-machine", "uuid-lb-a", "evenkeel-t-lb-a"),
-    )
-    assert [thing.id for thing in find_lost("evenkeel-t", known_things(export))] == ["uuid-lb-a"]
-
-
 def test_a_neighbour_whose_name_ends_like_a_host_keeps_what_it_has(virsh: FakeVirsh) -> None:
     theirs = "evenkeel-t-db-control", "evenkeel-t-lb-ns-1", "evenkeel-t-db-runner", "evenkeel-t-db-lb-a"
     virsh.answer("list --all --name", "".join(f"{name}\n" for name in theirs))
     virsh.answer("pool-list --name", "p\n")
     disks = [f"{name}-data.qcow2" for name in theirs] + ["evenkeel-t-db-base-abcdef.qcow2"]
     virsh.answer("vol-list", "".join(f" {disk}  /p/{disk}\n" for disk in disks))
-    assert purge([URI], "evenkeel-t") == []
+    assert purge(URI, "evenkeel-t", "") == []
 
 
 def test_an_empty_state_knows_nothing() -> None:
@@ -154,8 +248,7 @@ def test_a_machine_is_asked_to_shut_down_before_it_goes(virsh: FakeVirsh, monkey
 
 def test_the_command_answers_in_one_sentence(virsh: FakeVirsh) -> None:
     virsh.answer("version", error="error: Failed to connect socket to '/run/x': Connection refused")
-    command = [sys.executable, "-m", "scripts.vms", "mend", "--prefix", "evenkeel-t", "--uri", URI]
-    result = subprocess.run(command, input=json.dumps(state()), capture_output=True, text=True, check=False)
+    result = run_vms("mend", state())
     assert result.returncode == 1
     assert result.stderr.startswith("vms: libvirt is not running on this machine")
     assert len(result.stderr.splitlines()) == 1
