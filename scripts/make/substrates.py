@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from scripts.make.config import StackConfig
+from scripts.make.locks import backend_url, lock_holder
 from scripts.make.lost import find_lost_machines
-from scripts.make.steps import PULUMI, Step, StepFailedError, module, quiet, run_step, say
+from scripts.make.steps import PULUMI, ROOT, Step, StepFailedError, module, quiet, run_step, say
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ def let_go_vms(config: StackConfig) -> None:
 
 
 def _reconcile(config: StackConfig, verb: str) -> None:
+    """Bring state and hypervisors together, while nobody else changes either: Pulumi takes its lock later only."""
+    if holder := lock_holder(backend_url(ROOT), config.stack):
+        print(
+            f"make: stack {config.stack} is being updated by {holder}: wait for it to end, or run"
+            f" `pulumi cancel --stack {config.stack}` where it has.",
+            file=sys.stderr,
+        )
+        raise StepFailedError("hypervisors and state", 1)
     exported = quiet((PULUMI, "stack", "export", "--stack", config.stack))
     # Without it everything at the hypervisors would look like something left behind, and be removed.
     _require(exported, "reading the state")

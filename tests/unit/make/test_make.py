@@ -6,13 +6,14 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.make.__main__ import refusal
 from scripts.make.config import StackConfig, read_config
-from scripts.make.locks import clear_abandoned_locks
+from scripts.make.locks import clear_abandoned_locks, lock_holder
 from scripts.make.lost import Machine, machines_of
 from scripts.make.steps import StepFailedError
 from scripts.make.substrates import let_go_vms, lost_vms
@@ -144,6 +145,32 @@ def test_only_a_lock_of_this_machine_whose_process_is_gone_is_cleared(tmp_path: 
 
 def test_a_backend_that_is_no_directory_is_left_alone() -> None:
     clear_abandoned_locks("s3://bucket", "dev")
+    assert lock_holder("s3://bucket", "dev") == ""
+
+
+@pytest.mark.parametrize("reconcile", [lost_vms, let_go_vms])
+def test_hypervisors_are_left_alone_while_another_update_of_the_stack_runs(
+    reconcile: Callable[[StackConfig], object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
+    folder = tmp_path / ".pulumi" / "locks" / "organization" / "evenkeel" / "x"
+    lock = write_lock(folder, "held", os.getpid(), socket.gethostname())
+    programs = Programs(monkeypatch, export="all")
+    config = StackConfig("x", "1.0.0", True, "libvirt", HERE)
+    with pytest.raises(StepFailedError):
+        reconcile(config)
+    assert programs.asked == []
+    told = f"make: stack x is being updated by process {os.getpid()} on {socket.gethostname()}: wait for it to end"
+    assert capsys.readouterr().err.startswith(told)
+    lock.write_text("not a lock")
+    with pytest.raises(StepFailedError):
+        reconcile(config)
+    lock.unlink()
+    reconcile(config)
+    assert programs.asked
 
 
 def test_the_states_hosts_are_found_by_the_command_that_makes_them() -> None:
