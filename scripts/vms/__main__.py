@@ -23,6 +23,7 @@ from scripts.vms.mend import (
     refuse_unknown_stack,
     settle,
     start_pools,
+    start_stopped,
     sweep,
 )
 from scripts.vms.reach import reach
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         verbs.add_parser(name, help=text).set_defaults(action=action)
     for name, action, text in (
-        ("mend", _mend, "remove what the state does not know; print the state without what is lost"),
+        ("mend", _mend, "remove what the state does not know, start what is off; print the state without what is lost"),
         ("let-go", _let_go, "print the state without what is lost, before all of it goes"),
         ("purge", _purge, "remove all of the stack, its data too"),
     ):
@@ -85,7 +86,11 @@ def _mend(arguments: argparse.Namespace) -> None:
     refuse_unknown_stack(uris, arguments.prefix, known)
     for told in sweep(uris, arguments.prefix, known):
         _tell(told)
-    _settle(find_losses(uris, arguments.prefix, known), export)
+    losses = find_losses(uris, arguments.prefix, known)
+    _settle(losses, export)
+    # A machine without one of its disks is made anew anyhow, and may not start.
+    for told in start_stopped(uris, [thing for thing in known if thing not in losses.bare]):
+        _tell(f"started the {told}, which was shut off")
 
 
 def _let_go(arguments: argparse.Namespace) -> None:

@@ -117,6 +117,20 @@ def settle(losses: Losses, export: Mapping[str, Any]) -> dict[str, Any]:
     return bared(without(export, lost), {thing.urn: missing for thing, missing in losses.bare.items()})
 
 
+def start_stopped(uris: Iterable[str], known: Iterable[Known]) -> list[str]:
+    """Start networks and machines that are shut off, as after the hypervisor's reboot; returns what was started."""
+    things = [thing for thing in known if not thing.condemned]
+    started = []
+    for uri in uris:
+        for kind, listing, verb in (("network", "net-list", "net-start"), ("domain", "list", "start")):
+            off = lines(uri, listing, "--inactive", "--uuid", what=f"Listing what does not run of the {kind}s")
+            for thing in things:
+                if (thing.uri, thing.kind) == (uri, kind) and thing.id in off:
+                    virsh(uri, verb, thing.id, what=f"Starting the {kind} {thing.name}")
+                    started.append(f"{kind} {thing.name}")
+    return started
+
+
 def start_pools(uri: str, prefix: str, pool: str) -> list[str]:
     """Have the stack's own pool and the one in its config list their volumes; returns those that cannot be started."""
     inactive = lines(uri, "pool-list", "--inactive", "--name", what="Listing the storage pools")

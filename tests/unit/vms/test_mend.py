@@ -204,6 +204,24 @@ def test_a_root_disk_whose_image_is_gone_goes_with_it_and_its_machine_is_made_an
     assert removals(full) == [f"vol-delete {root}"]
 
 
+def test_a_machine_that_is_shut_off_is_started_with_its_network_and_others_are_not(full: FakeVirsh) -> None:
+    full.answer("list --inactive --uuid", "uuid-db-a\nuuid-lb-a\nuuid-mail\n")
+    full.answer("net-list --inactive --uuid", "uuid-net\n")
+    network = entry("domain", "network", "uuid-net", "evenkeel-t") | {"type": "libvirt:index/network:Network"}
+    pool = entry("domain", "pool", "uuid-pool", "evenkeel-t") | {"type": "libvirt:index/pool:Pool"}
+    lost = {"disks": [{"volumeId": "/p/lost.qcow2"}]}
+    export = state(
+        network,
+        pool,
+        entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"),
+        entry("domain", "lb-a-machine", "uuid-lb-a", "evenkeel-t-lb-a", inputs=lost),
+    )
+    result = run_vms("mend", export)
+    assert result.returncode == 0, result.stderr
+    assert [line for line in full.asked if "start" in line] == ["net-start uuid-net", "start uuid-db-a"]
+    assert "started the domain evenkeel-t-db-a, which was shut off" in result.stderr
+
+
 def test_where_nothing_is_lost_nothing_is_to_be_imported(full: FakeVirsh) -> None:
     export = state(entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"))
     assert find_losses([URI], "evenkeel-t", known_things(export)) == Losses()
