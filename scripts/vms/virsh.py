@@ -94,13 +94,14 @@ def unreachable(uri: str, complaint: str) -> VmError:
     said = words.lower()
     last = words.rpartition("error: ")[2].rstrip(". ")
     if is_local(uri):
+        # First: a socket that is there and may not be used is told of in both words.
+        if any(part in said for part in FORBIDDEN):
+            return VmError(f"This user may not use {uri}: run the same with sudo, or join the group libvirt.")
         if any(part in said for part in SILENT):
             return VmError(
                 f"libvirt is not running on this machine ({uri}): start it with `systemctl start libvirtd`,"
                 " or install the package libvirt-daemon-system."
             )
-        if any(part in said for part in FORBIDDEN):
-            return VmError(f"This user may not use {uri}: run the same with sudo, or join the group libvirt.")
     return VmError(
         f"There is no access to {uri} ({last or 'no answer'}): make `virsh -c {uri} version` work, with the host's key"
         " in known_hosts and a login by SSH key, then run the same again."

@@ -37,6 +37,12 @@ ROUTES = (
         ),
         (
             HERE,
+            "error: failed to connect to the hypervisor\n"
+            "error: Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied",
+            "This user may not use qemu:///system: run the same with sudo, or join the group libvirt.",
+        ),
+        (
+            HERE,
             "error: authentication unavailable: no polkit agent available to authenticate",
             "This user may not use qemu:///system: run the same with sudo, or join the group libvirt.",
         ),
@@ -59,14 +65,28 @@ def test_a_hypervisor_that_does_not_answer_is_named_with_what_to_do(
     assert str(refused.value) == sentence
 
 
-def test_kvm_is_taken_where_it_is_offered_and_emulation_where_it_is_not(virsh: FakeVirsh) -> None:
+NO_KVM = "error: invalid argument: KVM is not supported by this QEMU"
+
+
+def test_kvm_is_taken_where_it_is_offered_and_emulation_is_told_of_where_it_is_not(
+    virsh: FakeVirsh, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert reach(Wanted(HERE, "detect")) == {"uri": HERE, "domain_type": "kvm"}
-    virsh.answer("domcapabilities --virttype kvm", error="error: invalid argument: KVM is not supported by this QEMU")
+    assert capsys.readouterr().err == ""
+    virsh.answer("domcapabilities --virttype kvm", error=NO_KVM)
     assert reach(Wanted(HERE, "detect")) == {"uri": HERE, "domain_type": "qemu"}
+    told = "qemu:///system offers no KVM: its machines are emulated, which is some twenty times slower\n"
+    assert capsys.readouterr().err == told
+
+
+def test_a_hypervisor_that_runs_neither_kind_of_machine_is_refused(virsh: FakeVirsh) -> None:
+    virsh.answer("domcapabilities", error="error: failed to get emulator capabilities")
+    with pytest.raises(VmError, match=r"QEMU is missing at qemu:///system: install the package qemu-system-x86 there"):
+        reach(Wanted(HERE, "detect"))
 
 
 def test_kvm_that_is_wanted_and_missing_is_refused_with_both_ways_out(virsh: FakeVirsh) -> None:
-    virsh.answer("domcapabilities --virttype kvm", error="error: invalid argument: KVM is not supported by this QEMU")
+    virsh.answer("domcapabilities --virttype kvm", error=NO_KVM)
     with pytest.raises(VmError, match=r"KVM is missing at qemu:///system: turn virtualization on .* libvirtDomainType"):
         reach(Wanted(HERE, "kvm"))
 
