@@ -15,6 +15,8 @@ verb = [word for word in sys.argv[1:] if word != "--quiet"][2:]
 with (here / "asked").open("a") as stream:
     stream.write(" ".join(verb) + "\\n")
 answers = json.loads((here / "answers").read_text())
+if "qemu+ssh" in sys.argv[2] and (here / "only_here").exists():
+    sys.exit("error: no route to host")
 text = " ".join(verb)
 for start, (code, out, err) in answers.items():
     if text.startswith(start):
@@ -41,6 +43,10 @@ class FakeVirsh:
         """What it says to anything that begins like this; with an error it fails."""
         self._answers[start] = (1 if error else 0, out, error)
         self._save()
+
+    def answer_only_here(self) -> None:
+        """From now on there is no way to other machines' hypervisors."""
+        (self._folder / "only_here").touch()
 
     @property
     def asked(self) -> list[str]:

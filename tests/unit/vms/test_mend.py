@@ -25,6 +25,7 @@ from scripts.vms.spec import Machine
 from tests.unit.vms.conftest import FakeVirsh
 
 URI = "qemu:///system"
+DEAD = "qemu+ssh://root@hv2/system"
 PROVIDER = "urn:pulumi:t::evenkeel::pulumi:providers:libvirt::hypervisor-local-provider"
 
 
@@ -148,6 +149,41 @@ def test_a_purge_takes_all_of_the_stack_and_nothing_of_its_neighbours(full: Fake
         "pool evenkeel-t",
     ]
     assert not [line for line in full.asked if "mail" in line or "evenkeel-t-x" in line]
+
+
+def test_a_hypervisor_that_does_not_answer_is_named_and_keeps_none_of_the_others(full: FakeVirsh) -> None:
+    full.answer_only_here()
+    result = run_vms("purge", {}, DEAD, URI)
+    assert result.returncode == 1
+    assert "vol-delete /p/evenkeel-t-db-a-data.qcow2" in removals(full)
+    first, last = result.stderr.splitlines()
+    assert first.startswith(f"There is no access to {DEAD} (no route to host)")
+    assert last == f"vms: Not all of the stack is removed from {DEAD}: see to it, then run the same again."
+
+
+def test_what_is_at_a_hypervisor_that_does_not_answer_is_not_taken_for_lost(full: FakeVirsh) -> None:
+    full.answer_only_here()
+    provider = {"urn": f"{PROVIDER}2", "type": "pulumi:providers:libvirt", "inputs": {"uri": DEAD}}
+    there = entry("domain", "app-a-machine", "uuid-app-a", "evenkeel-t-app-a") | {"provider": f"{PROVIDER}2::some-id"}
+    result = run_vms("let-go", state(provider, there))
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_disks_in_a_pool_that_is_not_active_are_purged_too(full: FakeVirsh) -> None:
+    full.answer("pool-list --inactive --name", "evenkeel-t\nbig\nmail\n")
+    purge(URI, "evenkeel-t", "big")
+    assert [line for line in full.asked if "pool-start" in line] == ["pool-start evenkeel-t --build", "pool-start big"]
+    assert full.asked.index("pool-start big") < full.asked.index("pool-list --name")
+
+
+def test_a_pool_that_cannot_be_started_is_told_of_when_all_else_is_gone(full: FakeVirsh) -> None:
+    full.answer("pool-list --inactive --name", "big\n")
+    full.answer("pool-start", error="error: no such device")
+    with pytest.raises(
+        VmError, match="The storage pool big at qemu:///system cannot be started, so its disks are left"
+    ):
+        purge(URI, "evenkeel-t", "big")
+    assert "pool-undefine uuid-pool" in removals(full)
 
 
 def test_what_the_state_has_and_the_hypervisor_has_not_is_no_more_in_the_state(full: FakeVirsh) -> None:
