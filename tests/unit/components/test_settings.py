@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 import yaml
 
 from components.config_reader import SettingsError
+from components.hypervisor import needs_of
 from components.settings import KEYS, Settings, load
+from scripts.image.disk import NEEDED_MB
 
 ROOT = Path(__file__).parents[3]
 SCHEMA: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
@@ -152,6 +155,22 @@ def test_a_host_runs_where_it_is_told_to_else_where_its_site_does_else_where_the
     assert (found.uris["runner"], found.uris["lb-a"]) == (first, first)
     assert (found.uris["lb-b"], found.uris["db-b"]) == (second, third)
     assert found.hypervisors == {"hv1": first, "hv2": second, "hv3": third}
+
+
+def test_the_machine_that_the_documentation_asks_for_is_not_refused(load_with: Callable[..., Settings]) -> None:
+    stack = yaml.safe_load((ROOT / "Pulumi.libvirt.yaml").read_text())["config"]
+    settings = load_with(**{key.removeprefix("evenkeel:"): value for key, value in stack.items()})
+    needs = needs_of(settings, "qemu:///system")
+    text = " ".join((ROOT / "docs" / "operations.md").read_text().split())
+    told = re.search(r"machine with (\d+) GB of memory and (\d+) GB of disk", text)
+    assert told is not None
+    assert f"get {needs['memory_mb']:,} MB of memory" in text
+    assert f"less than {needs['disk_mb']:,} MB of disk" in text
+    assert f"Making the image takes {NEEDED_MB:,} MB" in text
+    memory_gb, disk_gb = map(int, told.groups())
+    # A fifth for the hypervisor itself: its system, and what QEMU takes beside its machines' memory.
+    assert memory_gb * 1000 * 0.8 > needs["memory_mb"]
+    assert disk_gb * 1000 * 0.8 > max(needs["disk_mb"], NEEDED_MB)
 
 
 def test_an_artifact_that_is_not_what_its_sha256_says_is_refused(
