@@ -30,8 +30,9 @@ SUBSTRATES: Mapping[str, Callable[[str, Settings, pulumi.ResourceOptions], Subst
 class Topology(pulumi.ComponentResource):
     """Everything that serves: hosts, what runs on them, and the order in which they come up.
 
-    Name servers, control host and test runner come up beside the sites; the sites one after another; then the
-    database is prepared, and the control host is told of all the others. A release puts a version onto it.
+    The first name server, control host and test runner come up beside the sites; the sites one after another; the
+    second name server when the first one serves; then the database is prepared, and the control host is told of all the
+    others. A release puts a version onto it.
     """
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -41,18 +42,21 @@ class Topology(pulumi.ComponentResource):
         self.deploy_key = SshKey("deploy-key", self.child)
         self.secrets = StackSecrets("secrets", self.child)
         self.substrate = SUBSTRATES[settings.substrate](settings.substrate, settings, self.child)
-        self.name_servers = [self._name_server("ns-1", is_primary=True), self._name_server("ns-2", is_primary=False)]
+        primary = self._name_server("ns-1", self.child, is_primary=True)
         self.control = self._control()
         self.runner = TestRunner("runner", TestRunnerArgs(settings, self._host("runner", "runner")), self.child)
         self.mirror = MirrorJar("mirror-jar", settings.database.keyspace, self.child)
         self.sites = self._sites()
+        # Never both at once. Behind the sites, whose disks on the same hypervisor would wait for it otherwise.
+        after = pulumi.ResourceOptions(parent=self, depends_on=[primary])
+        self.name_servers = [primary, self._name_server("ns-2", after, is_primary=False)]
         self.prepared = self._prepare_database()
         self.known = self.control.know(self.hosts)
         self.register_outputs({"service": settings.names.service_name})
 
-    def _host(self, name: str, role: str) -> Host:
+    def _host(self, name: str, role: str, opts: pulumi.ResourceOptions | None = None) -> Host:
         """Make a host that belongs to no site."""
-        return Host(name, HostArgs(self.settings, self.substrate, self.deploy_key, role), self.child)
+        return Host(name, HostArgs(self.settings, self.substrate, self.deploy_key, role), opts or self.child)
 
     def _control(self) -> Control:
         """Make the control host; its journal outlives a machine that is made anew."""
@@ -62,10 +66,10 @@ class Topology(pulumi.ComponentResource):
         args = ControlArgs(self.settings, host, self.deploy_key.private, self.secrets.webhook_key)
         return Control("control", args, self.child)
 
-    def _name_server(self, name: str, *, is_primary: bool) -> NameServer:
+    def _name_server(self, name: str, opts: pulumi.ResourceOptions, *, is_primary: bool) -> NameServer:
         """Make one of the two name servers."""
-        host = self._host(name, "ns")
-        return NameServer(name, NameServerArgs(self.settings, host, is_primary, self.secrets.transfer_key), self.child)
+        host = self._host(name, "ns", opts)
+        return NameServer(name, NameServerArgs(self.settings, host, is_primary, self.secrets.transfer_key), opts)
 
     def _sites(self) -> list[Site]:
         """Make the sites, each after the one before it is complete; the first one is published on the machine."""

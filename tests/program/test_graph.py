@@ -114,6 +114,13 @@ def test_a_site_is_begun_only_when_the_one_before_it_is_complete(graph: Graph, e
     assert max(map(graph.order.index, of_earlier)) < min(map(graph.order.index, of_later))
 
 
+def test_the_second_name_server_is_begun_only_when_the_first_one_serves(graph: Graph) -> None:
+    of_first = graph.named(r"ns-1-(?!host-key).*")
+    of_second = graph.named(r"ns-2-.*")
+    assert {"ns-1-machine", "ns-1-config"} <= set(of_first)
+    assert max(map(graph.order.index, of_first)) < min(map(graph.order.index, of_second))
+
+
 def test_the_database_is_prepared_when_the_ring_is_whole_and_a_release_comes_last(graph: Graph) -> None:
     assert all(graph.before(node, "database-prepared") for node in graph.named(r"db-.-node"))
     others = [name for name in graph.order if not name.startswith("release-")]
