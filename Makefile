@@ -40,6 +40,7 @@ test-unit: bootstrap ## Run the tests that need no machine
 lint: bootstrap ## Run the style and type checks
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && exec .venv/bin/mypy
 
-clean: ## Remove caches and build products; keeps state, image and .venv
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build .evenkeel/cache
+clean: ## Remove caches and build products; keeps state, images and .venv
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	@[ ! -d .evenkeel/cache ] || find .evenkeel/cache -mindepth 1 -not -path .evenkeel/cache/image -not -name 'disk-*' -delete
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -44,6 +44,11 @@ class Disk:
         """Where its SHA-256 is written down."""
         return self.path.with_suffix(".sha256")
 
+    @property
+    def is_made(self) -> bool:
+        """Whether both are there."""
+        return self.path.exists() and self.record.exists()
+
 
 def wanted_disk(recipe: Recipe | None = None) -> Disk:
     """The disk that the recipe makes; named by all that goes into it."""
@@ -55,14 +60,14 @@ def ensure_disk() -> Disk:
     """Make the disk unless it is there."""
     recipe = load_recipe()
     disk = wanted_disk(recipe)
-    if disk.record.exists():
+    if disk.is_made:
         check_disk(disk)
         return disk
     _check_machine()
     CACHE.mkdir(parents=True, exist_ok=True)
     progress = Progress("disk")
     with build_lock(progress):
-        if not disk.record.exists():
+        if not disk.is_made:
             check_space(CACHE, NEEDED_MB)
             _build(recipe, disk, progress)
     progress.say(f"{disk.file} is ready")
@@ -71,7 +76,7 @@ def ensure_disk() -> Disk:
 
 def check_disk(disk: Disk) -> str:
     """Compare the file with its recorded SHA-256, which is returned. ImageError where it is not the one made."""
-    if not disk.record.exists() or not disk.path.exists():
+    if not disk.is_made:
         raise ImageError(f"The disk image {disk.file} is missing: make it with `make vms`.")
     wanted = disk.record.read_text().strip()
     with disk.path.open("rb") as stream:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.image import build
 from scripts.image import disk as disks
 from scripts.image.disk import FIRST_SECTOR, SECTOR, Disk, _install_grub, check_disk, describe, wanted_disk
 from scripts.image.errors import ImageError
@@ -56,6 +57,24 @@ def test_an_image_that_was_never_finished_is_refused(disk: Disk, missing: str) -
     getattr(disk, missing).unlink()
     with pytest.raises(ImageError, match=r"disk-0123.qcow2 is missing: make it with `make vms`"):
         check_disk(disk)
+
+
+@pytest.mark.parametrize("missing", ["path", "record"])
+def test_an_image_of_which_a_part_was_removed_is_made_anew(
+    disk: Disk, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Disk] = []
+    monkeypatch.setattr(disks, "CACHE", disk.path.parent)
+    monkeypatch.setattr(build, "CACHE", disk.path.parent)
+    monkeypatch.setattr(disks, "wanted_disk", lambda _: disk)
+    monkeypatch.setattr(disks, "_check_machine", lambda: None)
+    monkeypatch.setattr(disks, "check_space", lambda *_: None)
+    monkeypatch.setattr(disks, "_build", lambda _recipe, wanted, _progress: made.append(wanted))
+    assert disks.ensure_disk() == disk
+    assert made == []
+    getattr(disk, missing).unlink()
+    assert disks.ensure_disk() == disk
+    assert made == [disk]
 
 
 def test_the_boot_loader_lies_before_the_partition_and_leaves_the_partition_table(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -182,3 +183,18 @@ def test_the_states_hosts_are_found_by_the_command_that_makes_them() -> None:
     ]  # fmt: skip
     assert machines_of({"deployment": {"resources": resources}}) == [Machine("lb-a", resources[0]["urn"])]  # type: ignore[arg-type]
     assert machines_of({}) == []
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_cleaning_up_removes_caches_and_keeps_the_state_and_the_disk_image(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parents[3] / "Makefile", tmp_path)
+    kept = {".evenkeel/state/x", ".evenkeel/cache/image/disk-01.qcow2", ".evenkeel/cache/image/disk-01.sha256"}
+    gone = {".evenkeel/cache/bootstrap.log", ".evenkeel/cache/image/vegeta-1/vegeta", "build/x", "a/__pycache__/x.pyc"}
+    for name in kept | gone:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == kept | {"Makefile"}
+    shutil.rmtree(tmp_path / ".evenkeel")
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
