@@ -19,6 +19,10 @@ from components.hypervisor import facts_of, needs_of, vcpus_of
 from components.settings import Settings
 
 GIB = 1 << 30
+# What takes another machine or volume. The provider knows most of it, but a preview without it must show it too; and
+# some it would change under a running machine, which would not take it up.
+MACHINE_ANEW = ["name", "memory", "vcpu", "disks", "cloudinit", "networkInterfaces", "type", "cpu", "machine"]
+VOLUME_ANEW = ["name", "pool", "source", "baseVolumeId", "userData", "metaData", "networkConfig"]
 
 
 class Hypervisor(pulumi.ComponentResource):
@@ -95,7 +99,7 @@ class Hypervisor(pulumi.ComponentResource):
             pool=self.pool,
             source=parts["file"],
             format="qcow2",
-            opts=self._after(checked),
+            opts=self._after(checked, replace_on_changes=VOLUME_ANEW),
         )
         self.stored.append(base)
         return base
@@ -106,7 +110,8 @@ class Hypervisor(pulumi.ComponentResource):
         The provider reads back what it has written, and gets nothing while another disk is being made.
         """
         return pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(provider=self.provider, depends_on=self.stored[-1:])
+            opts,
+            pulumi.ResourceOptions(provider=self.provider, depends_on=self.stored[-1:], replace_on_changes=VOLUME_ANEW),
         )
 
 
@@ -159,10 +164,7 @@ class Libvirt(pulumi.ComponentResource):
         seed_disk = self._seed_disk(hypervisor, args, seed, opts)
         volumes = [self._root_disk(hypervisor, args, seed, opts), *self._data_disks(hypervisor, args, opts)]
         once = pulumi.ResourceOptions(
-            provider=hypervisor.provider,
-            delete_before_replace=True,
-            # The provider would change these under a running machine, which would not take them up.
-            replace_on_changes=["disks", "cloudinit", "networkInterfaces", "type", "cpu", "machine"],
+            provider=hypervisor.provider, delete_before_replace=True, replace_on_changes=MACHINE_ANEW
         )
         return libvirt.Domain(
             f"{args.name}-machine",

@@ -26,6 +26,7 @@ SEED, NETWORK, POOL = (
     "libvirt:index/network:Network",
     "libvirt:index/pool:Pool",
 )
+IMAGE = [sys.executable, "-m", "scripts.image", "disk"]
 FOUR = {site: f"qemu+ssh://root@hv{number}/system" for number, site in enumerate("abcd", 1)}
 FOUR |= {"ns-1": FOUR["a"], "ns-2": FOUR["b"], "control": FOUR["c"], "runner": FOUR["d"]}
 
@@ -48,39 +49,88 @@ class Preview:
         return str(state["provider"]).split("::")[-2].removeprefix("hypervisor-").removesuffix("-provider")
 
 
-def preview(folder: Path, **config: object) -> Preview:
-    """Run `pulumi preview --json` on Pulumi.libvirt.yaml with some values changed, on a machine without libvirt."""
-    shutil.copy(ROOT / "__main__.py", folder)  # not linked: it takes its own place for the project's
-    for name in ("Pulumi.yaml", "components", "scripts", "templates", "app", "mirror"):
-        (folder / name).symlink_to(ROOT / name)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    write_artifact(folder / "artifacts", "1.0.0")
-    values = yaml.safe_load((ROOT / "Pulumi.libvirt.yaml").read_text())["config"]
-    values |= {f"evenkeel:{key}": value for key, value in config.items()}
-    (folder / "Pulumi.libvirt.yaml").write_text(yaml.safe_dump({"config": values}))
-    (folder / "state").mkdir()
-    empty = folder / "empty"
-    empty.mkdir()
-    for program in ("sh", "env"):
-        (empty / program).symlink_to(str(shutil.which(program)))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI", "LIBVIRT"))}
-    environment |= {
-        "PATH": str(empty),  # no virsh, no plugin, no SSH
-        "PYTHONPATH": str(ROOT),
-        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": "a phrase",
-        "PULUMI_HOME": str(folder / "home"),
-    }
+class Project:
+    """The program with Pulumi.libvirt.yaml, some of whose values are changed, on a machine without libvirt."""
 
-    def engine(*arguments: str) -> str:
-        command = [sys.executable, "-m", "scripts.engine", "-C", str(folder), *arguments]
-        result = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    def __init__(self, folder: Path, **config: object) -> None:
+        self.folder = folder
+        shutil.copy(ROOT / "__main__.py", folder)  # not linked: it takes its own place for the project's
+        for name in ("Pulumi.yaml", "components", "scripts", "templates", "app", "mirror"):
+            (folder / name).symlink_to(ROOT / name)
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        write_artifact(folder / "artifacts", "1.0.0")
+        self.set(**config)
+        (folder / "state").mkdir()
+        empty = folder / "empty"
+        empty.mkdir()
+        for program in ("sh", "env"):
+            (empty / program).symlink_to(str(shutil.which(program)))
+        self.engine("stack", "init", "libvirt")
+
+    def set(self, **config: object) -> None:
+        """Change values of the stack's file."""
+        values = yaml.safe_load((ROOT / "Pulumi.libvirt.yaml").read_text())["config"]
+        values |= {f"evenkeel:{key}": value for key, value in config.items()}
+        (self.folder / "Pulumi.libvirt.yaml").write_text(yaml.safe_dump({"config": values}))
+
+    def engine(self, *arguments: str) -> str:
+        """Run `pulumi`; return what it printed."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI", "LIBVIRT"))}
+        environment |= {
+            "PATH": str(self.folder / "empty"),  # no virsh, no plugin, no SSH
+            "PYTHONPATH": str(ROOT),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "a phrase",
+            "PULUMI_HOME": str(self.folder / "home"),
+        }
+        command = [sys.executable, "-m", "scripts.engine", "-C", str(self.folder), *arguments]
+        result = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
-    engine("stack", "init", "libvirt")
-    printed = engine("preview", "--json")
-    return Preview(json.loads(printed[printed.index("{") :]))
+    def preview(self) -> dict[str, Any]:
+        """Run `pulumi preview --json`; return its document."""
+        printed = self.engine("preview", "--json")
+        document: dict[str, Any] = json.loads(printed[printed.index("{") :])
+        return document
+
+    def bring_up(self, states: list[dict[str, Any]]) -> None:
+        """Have these in the state, each with an id, and machines with their disks'."""
+        resources = [
+            {
+                **state,
+                "id": f"{name_of(state)}-id",
+                "inputs": state["inputs"] | disks_of(state),
+                "outputs": state["inputs"],
+            }
+            for state in states
+        ]
+        exported = self.folder / "exported.json"
+        exported.write_text(json.dumps({"version": 3, "deployment": {"resources": resources}}))
+        self.engine("stack", "import", "--file", str(exported))
+
+    def replaced(self) -> dict[str, set[str]]:
+        """What a preview would replace, and which properties it is due to."""
+        steps = self.preview()["steps"]
+        return {name_of(step): set(step["replaceReasons"]) for step in steps if step["op"] == "replace"}
+
+
+def name_of(entry: dict[str, Any]) -> str:
+    return str(entry["urn"].rpartition("::")[2])
+
+
+def disks_of(state: dict[str, Any]) -> dict[str, Any]:
+    """A machine's root and seed, and a root's image, as the inputs have them once those are made."""
+    if "baseVolumeId" in state["inputs"]:
+        return {"baseVolumeId": "hypervisor-local-base-id"}
+    if state["type"] != DOMAIN:
+        return {}
+    host = name_of(state).removesuffix("-machine")
+    return {"disks": [{"volumeId": f"{host}-root-id"}], "cloudinit": f"{host}-seed-id"}
+
+
+def preview(folder: Path, **config: object) -> Preview:
+    return Preview(Project(folder, **config).preview())
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +185,24 @@ def test_the_same_services_are_configured_on_machines_as_in_containers(one: Prev
         configured
     )
     assert not [name for name, inputs in one.of("command:local:Command").items() if "containers" in inputs["create"]]
+
+
+def test_without_the_plugin_a_preview_shows_which_machines_another_image_takes(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    made = [step["newState"] for step in project.preview()["steps"]]
+    image = json.loads(subprocess.run(IMAGE, cwd=ROOT, capture_output=True, text=True, check=True).stdout)["name"]
+    of_another = json.dumps([state for state in made if state["type"].startswith("libvirt:")])
+    project.bring_up(json.loads(of_another.replace(image, "0123456789ab")))
+    replaced = project.replaced()
+    assert {"name", "source"} <= replaced["hypervisor-local-base"]
+    for host in ("lb-a", "db-d", "ns-2", "control"):
+        assert "baseVolumeId" in replaced[f"{host}-root"]
+        assert {"disks", "cloudinit"} <= replaced[f"{host}-machine"]
+    assert not [name for name in replaced if name.endswith("-disk")], "data disks stay"
+
+
+def test_another_size_or_name_is_another_machine_and_another_name_or_seed_another_disk(one: Preview) -> None:
+    anew = {name_of(state): set(state.get("replaceOnChanges", ())) for state in one.states}
+    assert {"name", "memory", "vcpu"} <= anew["app-a-machine"]
+    assert {"name", "userData", "metaData", "networkConfig"} <= anew["app-a-seed"]
+    assert {"name", "baseVolumeId"} <= anew["app-a-root"]
