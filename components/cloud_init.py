@@ -55,6 +55,7 @@ def user_data_of(settings: Settings, args: MachineArgs, authorized_key: str, hos
         address=args.address,
         zone=settings.names.zone,
         name_servers=[str(address) for address in settings.name_servers],
+        time_servers=[str(address) for address in settings.libvirt.ntp],
         authorized_key=authorized_key,
         host_private_key=host_private_key,
         volumes=data_devices(args.volumes),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from urllib.parse import urlsplit
 
+from components.addressing import gateway
 from components.config_reader import Reader
 
-KEYS = ("libvirtUri", "libvirtUris", "libvirtDomainType", "libvirtBridge", "libvirtPool", "libvirtDataGb")
+KEYS = ("libvirtUri", "libvirtUris", "libvirtDomainType", "libvirtBridge", "libvirtPool", "libvirtDataGb", "ntp")
 DOMAIN_TYPES = ("detect", "kvm", "qemu")
 SCHEMES = ("qemu", "qemu+ssh")
 INTERFACE = re.compile(r"^[A-Za-z0-9_.-]{1,15}$")
@@ -23,7 +25,7 @@ class LibvirtSettings:
 
     `uris` has every host's hypervisor. `domain_type` is kvm, qemu, or detect. `bridge` is an existing one's name, ""
     where a NAT network is to be made. `pool` is an existing pool's name, or the directory of one to be made. `data_gb`
-    is what a host's data disk can hold, in GiB.
+    is what a host's data disk can hold, in GiB. `ntp` are the addresses that hosts get the time from.
     """
 
     uris: Mapping[str, str]
@@ -31,6 +33,7 @@ class LibvirtSettings:
     bridge: str
     pool: str
     data_gb: int
+    ntp: tuple[IPv4Address, ...]
 
     @property
     def hypervisors(self) -> Mapping[str, str]:
@@ -43,7 +46,7 @@ def hypervisor_name(uri: str) -> str:
     return urlsplit(uri).hostname or LOCAL
 
 
-def read_libvirt(reader: Reader, hosts: Mapping[str, str | None]) -> LibvirtSettings:
+def read_libvirt(reader: Reader, hosts: Mapping[str, str | None], network: IPv4Network) -> LibvirtSettings:
     """Return the checked values; `hosts` maps each host to its site, None for one outside sites.
 
     Raises SettingsError naming the key.
@@ -58,6 +61,7 @@ def read_libvirt(reader: Reader, hosts: Mapping[str, str | None]) -> LibvirtSett
         bridge="" if bridge == "none" else bridge,
         pool=reader.matching("libvirtPool", POOL, "a storage pool's name, nor a directory such as /srv/evenkeel"),
         data_gb=reader.whole("libvirtDataGb", 1, 65_536),
+        ntp=read_ntp(reader, network),
     )
     if len(settings.hypervisors) > 1 and not settings.bridge:
         names = ", ".join(settings.hypervisors)
@@ -65,6 +69,20 @@ def read_libvirt(reader: Reader, hosts: Mapping[str, str | None]) -> LibvirtSett
             "libvirtBridge", f"is none, but hosts run on {names}; name the bridge that joins those to one network"
         )
     return settings
+
+
+def read_ntp(reader: Reader, network: IPv4Network) -> tuple[IPv4Address, ...]:
+    """Return the time servers' addresses: the network's gateway unless the config says otherwise.
+
+    Not names: the hosts' name servers know the stack's own zone only.
+    """
+    wanted = reader.structure("ntp", list, "a list of addresses such as [192.168.40.1]", [])
+    try:
+        return tuple(IPv4Address(str(entry)) for entry in wanted) or (gateway(network),)
+    except AddressValueError as error:
+        raise reader.refuse(
+            "ntp", f"{error}: take IPv4 addresses, since hosts look up no names but the zone's"
+        ) from None
 
 
 def read_uris(reader: Reader, hosts: Mapping[str, str | None]) -> Mapping[str, str]:

@@ -151,7 +151,7 @@ def load(root: Path) -> Settings:
     return Settings(
         stack=pulumi.get_stack(),
         substrate=substrate,
-        libvirt=read_libvirt(reader, {host: site_of(host, sites) for host in addresses}),
+        libvirt=read_libvirt(reader, {host: site_of(host, sites) for host in addresses}, network),
         artifact=load_artifact(reader, root),
         sites=sites,
         network=network,

@@ -17,6 +17,7 @@ def user_data(volumes: dict[str, str]) -> dict[str, object]:
         address="10.87.0.22",
         zone="evenkeel.test",
         name_servers=["10.87.0.11", "10.87.0.12"],
+        time_servers=["10.87.0.1", "10.87.0.9"],
         authorized_key="ssh-ed25519 AAAA deploy",
         host_private_key=KEY,
         volumes=data_devices(volumes),
@@ -40,6 +41,11 @@ def test_a_seed_holds_the_hosts_key_who_may_log_in_and_where_names_are_looked_up
     assert files["/etc/resolv.conf"][0].splitlines() == [
         "search evenkeel.test", "nameserver 10.87.0.11", "nameserver 10.87.0.12"
     ]  # fmt: skip
+
+
+def test_the_time_comes_from_servers_that_are_found_without_a_name() -> None:
+    content, _ = written(user_data({}))["/etc/systemd/timesyncd.conf.d/evenkeel.conf"]
+    assert content == "[Time]\nNTP=10.87.0.1 10.87.0.9\nFallbackNTP=\n"
 
 
 def test_a_data_disk_gets_a_file_system_only_where_it_has_none_and_is_mounted() -> None:

@@ -120,6 +120,8 @@ BAD = [
     ({"libvirtDomainType": "xen"}, "config evenkeel:libvirtDomainType: 'xen' is not one of: detect, kvm, qemu"),
     ({"libvirtPool": "../x"}, "config evenkeel:libvirtPool: '../x' is not a storage pool's name, nor a directory"),
     ({"libvirtDataGb": 0}, "config evenkeel:libvirtDataGb: libvirtDataGb is 0, outside 1 to"),
+    ({"ntp": "10.77.0.1"}, "config evenkeel:ntp: '10.77.0.1' is not a list of addresses such as [192.168.40.1]"),
+    ({"ntp": ["pool.ntp.org"]}, "'pool.ntp.org': take IPv4 addresses, since hosts look up no names but the zone's"),
     ({"publish": "8080"}, "config evenkeel:publish: '8080' is not ADDRESS:PORT"),
     ({"publish": "127.0.0.1:99999"}, "config evenkeel:publish: the port is 99999, outside 1 to 65535"),
     ({"zone": "Not A Zone"}, "config evenkeel:zone: 'Not A Zone' is not a DNS zone"),
@@ -155,6 +157,14 @@ def test_a_host_runs_where_it_is_told_to_else_where_its_site_does_else_where_the
     assert (found.uris["runner"], found.uris["lb-a"]) == (first, first)
     assert (found.uris["lb-b"], found.uris["db-b"]) == (second, third)
     assert found.hypervisors == {"hv1": first, "hv2": second, "hv3": third}
+
+
+def test_the_time_comes_from_the_gateway_unless_the_config_says_otherwise(load_with: Callable[..., Settings]) -> None:
+    assert [str(address) for address in load_with(network="10.87.0.0/24").libvirt.ntp] == ["10.87.0.1"]
+    assert [str(address) for address in load_with(ntp=["192.0.2.1", "192.0.2.2"]).libvirt.ntp] == [
+        "192.0.2.1",
+        "192.0.2.2",
+    ]
 
 
 def test_the_machine_that_the_documentation_asks_for_is_not_refused(load_with: Callable[..., Settings]) -> None:
