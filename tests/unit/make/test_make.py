@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from scripts.make import __main__ as make
 from scripts.make.__main__ import refusal
 from scripts.make.config import StackConfig, read_config
 from scripts.make.locks import clear_abandoned_locks, lock_holder
 from scripts.make.lost import Machine, machines_of
 from scripts.make.steps import StepFailedError
-from scripts.make.substrates import let_go_vms, lost_vms
+from scripts.make.substrates import Substrate, let_go_vms, lost_vms
 
 PROJECT = """
 config:
@@ -95,6 +96,24 @@ def test_a_state_that_cannot_be_read_stops_before_anything_looks_left_behind(
         lost_vms(StackConfig("x", "1.0.0", True, "libvirt", HERE))
     assert len(asked) == 1
     assert "the checkpoint is damaged" in capsys.readouterr().err
+
+
+def test_taking_a_stack_down_neither_refuses_nor_sweeps_nor_starts_but_lets_go_destroys_and_clears(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(make, "clear_abandoned_locks", lambda *_: None)
+    monkeypatch.setattr(make, "quiet", lambda command: subprocess.CompletedProcess(command, 0, "", ""))
+    monkeypatch.setattr(make, "run", lambda command: done.append(command[1]) or 0)
+    substrate = Substrate(
+        target="vms",
+        prepare=lambda _: done.append("prepare"),
+        lost=lambda _: done.append("lost") or [],
+        let_go=lambda _: done.append("let go"),
+        clear=lambda _: done.append("clear"),
+    )
+    make.take_down(StackConfig("x", "1.0.0", True, "libvirt", HERE), substrate)
+    assert done == ["let go", "destroy", "clear"]
 
 
 class Programs:
