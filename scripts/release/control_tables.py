@@ -65,8 +65,12 @@ class ControlTables:
         """Try the mirror through every node, on tables of its own."""
         return self.ask("probe", LONG_SECONDS)
 
+    def droppable(self) -> Answer:
+        """Be refused while the pair's tables could not be dropped without loss; changes nothing."""
+        return self.ask("droppable", LONG_SECONDS)
+
     def drop(self, which: str) -> Answer:
-        """Take the mirror down, settle, take away rights, drop the pair's source or target tables."""
+        """Take the mirror down and the rights away, wait for what is written late, drop the source or target tables."""
         return self.ask("drop", LONG_SECONDS, which=which)
 
     def count(self) -> Answer:

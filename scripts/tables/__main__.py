@@ -18,7 +18,8 @@ from scripts.tables.errors import MisuseError, Refused, TablesError
 VERBS: Mapping[str, str] = {
     "inspect": "structure:inspect",
     "create": "structure:create",
-    "drop": "structure:drop",
+    "droppable": "ending:droppable",
+    "drop": "ending:drop",
     "count": "counting:count",
     "measure": "estimate:measure",
     "conditional": "conditional:conditional",

@@ -42,10 +42,11 @@ AGREE_SECONDS = 30.0  # nodes tell each other of a change within seconds
 TRIGGER, CLASS = "evenkeel_mirror", "evenkeel.Mirror"
 PROBE, TWIN = "probe", "probe_twin"
 PROBE_COLUMNS = "(id text PRIMARY KEY, at bigint)"
-TIMEOUT = "SELECT value FROM system_views.settings WHERE name = 'write_request_timeout'"
-SLOWEST_SECONDS = 10.0  # a write's time-out where a node does not tell its own
+SETTING = "SELECT value FROM system_views.settings WHERE name = %s"
+WRITE = "write_request_timeout"
+SLOWEST_SECONDS = 10.0  # where a node does not tell its own
 SPARE_SECONDS = 1.0
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def mirror(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def settle(session: Session, keyspace: str, tables: Iterable[str]) -> float:
     for table in tables:
         if exists(session, keyspace, table):
             forget_statements(session, keyspace, table)
-    time.sleep(max(write_seconds(session, address) for address in sorted(addresses_up(session))) + SPARE_SECONDS)
+    time.sleep(longest(session, WRITE) + SPARE_SECONDS)
     return round(time.monotonic() - begin, 1)
 
 
@@ -156,11 +157,16 @@ def forget_statements(session: Session, keyspace: str, table: str) -> None:
         change(session, f"ALTER TABLE {keyspace}.{table} WITH gc_grace_seconds = {value}")
 
 
-def write_seconds(session: Session, address: str) -> float:
-    """Return how long a write may take by a node's own settings."""
+def longest(session: Session, setting: str) -> float:
+    """Return the seconds of a setting of Cassandra's, the longest that any node which is up has."""
+    return max(node_seconds(session, address, setting) for address in sorted(addresses_up(session)))
+
+
+def node_seconds(session: Session, address: str, setting: str) -> float:
+    """Return the seconds of a node's own setting."""
     host = next(host for host in session.cluster.metadata.all_hosts() if str(host.address) == address)
     try:
-        rows = list(session.execute(TIMEOUT, host=host))
+        rows = list(session.execute(SETTING, (setting,), host=host))
     except DriverException:
         return SLOWEST_SECONDS
     return seconds_of(rows[0].value) if rows else SLOWEST_SECONDS
@@ -168,7 +174,7 @@ def write_seconds(session: Session, address: str) -> float:
 
 def seconds_of(duration: str) -> float:
     """Return the seconds in a duration as Cassandra's settings have it: 2000ms, 2s."""
-    match = re.fullmatch(r"(\d+)(us|ms|s|m)", duration.strip())
+    match = re.fullmatch(r"(\d+)(us|ms|s|m|h|d)", duration.strip())
     return int(match[1]) * UNITS[match[2]] if match else SLOWEST_SECONDS
 
 

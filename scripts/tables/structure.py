@@ -1,10 +1,9 @@
-"""The tables themselves: what there is, the new ones made like the old ones, and the end of those that had their day.
+"""The tables themselves: what there is, and the new ones made like the old ones. Their end is in ending.py.
 
 inspect  {"nodes": {address: {"up"}}, "agreement", "tables": {name: {"columns", "dropped", "key", "triggers",
           "gc_grace_seconds", "counter", "rows"}}} of the release's tables that are there; `rows` is an estimate,
           `dropped` has columns that the table had once
 create   the release's new tables, as the old ones are stored, with the service's rights: {"tables": {name: how}}
-drop     {"which": "source" | "target"}: first the mirror of both, then that side's tables: {"dropped": [names]}
 """
 
 from __future__ import annotations
@@ -15,23 +14,13 @@ from typing import Any
 from cassandra.cluster import Session
 
 from components.data import Created, TableChange
-from scripts.database.connection import (
-    ADMIN,
-    APP,
-    Login,
-    addresses_up,
-    change,
-    connected,
-    rows_of,
-    say,
-    schema_versions,
-)
+from scripts.database.connection import ADMIN, Login, addresses_up, change, connected, rows_of, say, schema_versions
 from scripts.database.request import TableSpec
-from scripts.database.roles import RIGHTS, ensure_rights
+from scripts.database.roles import ensure_rights
 from scripts.database.schema import existing_columns, existing_key
 from scripts.tables.counting import count_all, names_of
-from scripts.tables.errors import MisuseError, Refused
-from scripts.tables.mirroring import drop_trigger, exists, require_whole, settle, triggers
+from scripts.tables.errors import Refused
+from scripts.tables.mirroring import exists, require_whole, triggers
 from scripts.tables.request import read_data, read_ring
 
 LOOK_SECONDS = 10.0  # for all tables together
@@ -159,32 +148,3 @@ def options_of(row: Mapping[str, Any]) -> tuple[str, ...]:
 def literal(entries: Mapping[str, str]) -> str:
     """Return a map of texts as CQL writes it."""
     return "{" + ", ".join(f"'{key}': '{value}'" for key, value in entries.items()) + "}"
-
-
-# --- Ending ----------------------------------------------------------------------------------------------------------
-
-
-def drop(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop one side of the release's pairs, mirror first; with "target" also the tables that were made from nothing.
-
-    Cassandra keeps a snapshot of each on every node (auto_snapshot). May be done again at any point.
-    """
-    data, ring = read_data(document), read_ring(document)
-    which = document.get("which")
-    if which not in ("source", "target"):
-        raise MisuseError('drop takes {which: "source" or "target"}')
-    going = [each.source if which == "source" else each.target for each in data.tables]
-    going += [made.target for made in data.created] if which == "target" else []
-    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
-        require_whole(session, ring)
-        paired = [name for each in data.tables for name in (each.source, each.target)]
-        for name in paired:
-            drop_trigger(session, data.keyspace, name)
-        settled = settle(session, data.keyspace, paired) if paired else 0.0
-        dropped = [name for name in going if exists(session, data.keyspace, name)]
-        for name in dropped:
-            for right in RIGHTS:
-                session.execute(f"REVOKE {right} ON TABLE {data.keyspace}.{name} FROM {APP}")
-            change(session, f"DROP TABLE IF EXISTS {data.keyspace}.{name}")
-            say(f"dropped the table {data.keyspace}.{name}; every node keeps a snapshot of it")
-    return {"dropped": dropped, "settled_seconds": settled}

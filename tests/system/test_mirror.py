@@ -16,7 +16,7 @@ import pytest
 from cassandra import InvalidRequest
 
 from scripts.mirror.build import build
-from scripts.tables import counting, mirroring, structure
+from scripts.tables import counting, ending, mirroring, structure
 from scripts.tables.errors import Refused
 from tests.system.checker_ring import Ring, cassandra_jars
 from tests.system.mirror_lab import KEYSPACE, NEW, OLD, MirrorLab, require_logins
@@ -135,8 +135,8 @@ def test_8_a_dropped_table_leaves_prepared_statements_of_the_other_working(lab: 
     with lab.session() as session:
         insert = session.prepare(f"INSERT INTO {KEYSPACE}.{OLD} (shop, id) VALUES ('after', ?)")
         session.execute(insert, (1,))
-        assert lab.verb(structure.drop, which="target")["dropped"] == [NEW]
-        assert lab.verb(structure.drop, which="target")["dropped"] == []
+        assert lab.verb(ending.drop, which="target")["dropped"] == [NEW]
+        assert lab.verb(ending.drop, which="target")["dropped"] == []
         for number in range(2, 30):
             session.execute(insert, (number,))
     assert rows(lab, OLD, "after") == list(range(1, 30))

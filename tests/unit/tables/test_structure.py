@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from components.data import Created
-from scripts.tables.errors import MisuseError
 from scripts.tables.request import read_change
-from scripts.tables.structure import as_made, drop, options_of, plain, statement
+from scripts.tables.structure import as_made, options_of, plain, statement
 from tests.system.mirror_lab import data_document
-
-RING = {"contact_points": ["127.0.0.1"], "datacenter": "dc1", "admin_password": "x"}
 
 
 def test_a_new_table_has_the_old_ones_key_order_and_options() -> None:
@@ -56,9 +51,3 @@ def test_options_are_written_as_cassandra_reads_them() -> None:
 
 def test_types_are_compared_without_spaces_and_with_one_word_for_text() -> None:
     assert plain("map<varchar, int>") == plain("map<text,int>")
-
-
-@pytest.mark.parametrize("which", [None, "both", ""])
-def test_a_side_that_does_not_exist_is_misuse_before_anything_is_asked(which: str | None) -> None:
-    with pytest.raises(MisuseError, match="drop takes"):
-        drop({"ring": RING, "data": data_document(), "which": which})
