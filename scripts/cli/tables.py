@@ -84,16 +84,7 @@ def end_all(machines: Stack, journal: Journal, live: Version) -> None:
         if Version.parse(known["live"]) != live:
             raise InventoryError("meanwhile another version has become live", "see `evenkeel status`")
         for pair in known["pairs"]:
-            print(
-                end(
-                    machines,
-                    journal,
-                    pair,
-                    live.tables,
-                    LoadBalancers(machines, 0, 0).state(),
-                    why=f"{whoami()} said so",
-                )
-            )
+            print(end(machines, journal, pair, live.tables, LoadBalancers(machines, 0, 0), why=f"{whoami()} said so"))
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from scripts.journal.records import require_record
 from scripts.journal.transaction import Transaction
 
 # making: being made and filled; level: mirrored both ways and compared; apart: compared, and the older one lacks
-# something; left: users write to the new one alone, the old one is as they left it; dropping: one of the two goes;
-# dropped: gone
+# something; left: users write to the new one alone, the old one is as they left it; dropping: one of the two goes, and
+# the mirror may have gone already, so that nothing but dropped comes after it; dropped: gone
 STATES = ("making", "level", "apart", "left", "dropping", "dropped")
 WORDS = {
     "making": "makes a second table beside {old}",
@@ -38,6 +38,11 @@ def pair(act: Transaction, asked: Mapping[str, Any]) -> dict[str, Any]:
     row = act.row("SELECT * FROM pairs WHERE release = ?", release)
     if row is None and not asked.get("data"):
         raise Refused(f"release {release} has made no tables")
+    if row is not None and row["state"] == "dropping" and state not in ("dropping", "dropped"):
+        raise Refused(
+            f"the tables of {release} are being taken apart, and their mirror may be gone: they are never a pair again;"
+            " `evenkeel retire`, or the next release, finishes that"
+        )
     data = nested(asked, "data") if asked.get("data") else json.loads(row["data"] if row else "{}")
     if row is None or row["state"] != state:
         act.run(

@@ -1,24 +1,25 @@
 """The end of a pair of tables: the one that no live version uses is dropped, and with it the mirror.
 
-Only once nothing routes to a version that uses it; its instances, which are warm at most, are stopped first. A snapshot
-of the dropped table stays on every node.
+Only once nothing routes to a version that uses it; its instances, which are warm at most, are stopped first. Where a
+load balancer or an application server cannot be asked, something may still write to it unseen, and nothing is dropped.
+A snapshot of the dropped table stays on every node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Protocol
 
 from components.stages import waits
 from scripts.release.app_servers import AppServers, Slot
-from scripts.release.control_tables import ControlTables, TablesRefusedError
+from scripts.release.control_tables import ControlTables
 from scripts.release.data import in_words, old_side, qualified, tables_on
 from scripts.release.databases import Databases
 from scripts.release.documents import Stack, listed
 from scripts.release.errors import StageFailedError
 from scripts.release.jobs import stop_all
-from scripts.release.load_balancers import Routing
+from scripts.release.load_balancers import LoadBalancers
 from scripts.ssh import Session
 
 STOP_SECONDS = 60.0
@@ -37,7 +38,7 @@ def retire(
     journal: Pairs,
     pair: Pair,
     names: Mapping[str, str],
-    routings: Mapping[str, Routing],
+    balancers: LoadBalancers,
     *,
     why: str = "",
 ) -> str:
@@ -53,21 +54,22 @@ def retire(
             f" {pair['release']}`"
         )
     going = tables_on(data, side)
-    stop_users_of(stack, going, routings)
+    stop_users_of(stack, going, balancers)
     take_down(stack, journal, pair, side, why)
     said = f"{listed(sorted(going.values())) or 'the mirror'} dropped" + ("" if waits(data) else ", the mirror with it")
     kept = listed([f"dropped-…-{name}" for name in sorted(going.values())])
     return f"{said}; every node keeps a snapshot, {kept} (docs/operations.md, «A dropped table»)" if kept else said
 
 
-def stop_users_of(stack: Stack, going: Mapping[str, str], routings: Mapping[str, Routing]) -> None:
-    """Stop the instances that use a table which is going; refuse where users still reach one."""
+def stop_users_of(stack: Stack, going: Mapping[str, str], balancers: LoadBalancers) -> None:
+    """Stop the instances that use a table which is going; refuse where users reach one, or one may run unseen."""
     app_servers = AppServers(stack)
-    ready = {name for routing in routings.values() for name in routing.ready()}
-    for site, slots in app_servers.slots(list(app_servers.by_site)).items():
-        if isinstance(slots, StageFailedError):
-            continue  # nothing routes to it once it is back: without its table it is not ready
-        for slot in using(slots, going):
+    ready = {name for routing in balancers.state().values() for name in routing.ready()}
+    found = app_servers.slots(list(app_servers.by_site))
+    silent = [app_servers.by_site[site] for site, slots in found.items() if isinstance(slots, StageFailedError)]
+    require_all_asked([*balancers.lost, *silent])
+    for site, slots in found.items():
+        for slot in using(slots, going) if not isinstance(slots, StageFailedError) else ():
             if f"{site}-{slot}" in ready:
                 raise StageFailedError(
                     f"users are on {site}-{slot}, which uses {listed(sorted(going.values()))}; nothing was dropped"
@@ -75,6 +77,15 @@ def stop_users_of(stack: Stack, going: Mapping[str, str], routings: Mapping[str,
             answer = app_servers.on_sites([site], partial(stop, slot=slot))[site]
             if isinstance(answer, StageFailedError):
                 raise StageFailedError(f"site {site}: {answer}")
+
+
+def require_all_asked(unsure: Collection[str]) -> None:
+    """Fail where an instance that uses a table which is going may still run, or be sent requests."""
+    if unsure:
+        raise StageFailedError(
+            f"{listed(sorted(unsure))} cannot be asked whether something still writes to them; nothing was dropped,"
+            " start what is away first"
+        )
 
 
 def using(slots: Mapping[str, Slot], going: Mapping[str, str]) -> list[str]:
@@ -92,16 +103,15 @@ def stop(session: Session, slot: str) -> None:
 
 
 def take_down(stack: Stack, journal: Pairs, pair: Pair, side: str, why: str = "") -> None:
-    """Stop the pair's work, drop the mirror and one side's tables, and forget the pair; may be done again."""
+    """Stop the pair's work, drop the mirror and one side's tables, and forget the pair; may be done again.
+
+    Whatever fails once it is being dropped, a mirror may be gone: it counts as no pair any more until all is done.
+    """
     data, tables = pair["data"], ControlTables(stack, pair["data"])
     stop_all(tables)
+    tables.droppable()
     journal.pair(pair["release"], "dropping")
-    try:
-        tables.drop(side)
-    except TablesRefusedError:
-        # Nothing was changed: the mirror, where there is one, works on.
-        journal.pair(pair["release"], str(pair["state"]))
-        raise
+    tables.drop(side)
     if data["mirror"] == "trigger":
         Databases(stack).forget_pairs(qualified(data))
     journal.pair(pair["release"], "dropped", reason=why)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from components.stages import Kind, State, waits
+from components.stages import waits
 from scripts.release.app_servers import show
 from scripts.release.data import in_words
 from scripts.release.documents import listed
@@ -16,7 +16,7 @@ from scripts.release.errors import HeldError, StageError, StageFailedError
 from scripts.release.freezing import BEYOND, Stand, stand
 from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing, states
-from scripts.release.retire import take_down
+from scripts.release.retire import require_all_asked, take_down
 from scripts.release.work import Work
 from scripts.ssh import Session, SshError
 
@@ -123,22 +123,14 @@ def remove_tables(work: Work) -> str:
     data = work.told.data
     if data is None or not work.told.figure("pair"):
         return ""
-    verified = any(said["stage"] == Kind.VERIFY and said["state"] == State.PASSED for said in work.told.earlier)
-    pair = {"release": data["release"], "data": data, "state": "level" if verified else "making"}
+    pair = {"release": data["release"], "data": data}
     try:
-        may_still_write(work)
+        require_all_asked({**work.figures.get("not_stopped", {}), **work.load_balancers.lost})
         take_down(work.told.stack, work.journal.open, pair, "target", f"{work.told.release.id} is rolled back")
     except (StageError, SshError, JournalError) as error:
         work.figures["left_over"] = str(error)
         return f"; the new tables are left over ({error}): the next release, or `evenkeel retire`, removes them"
     return f"; the new tables are gone ({in_words(data)} was the pair)"
-
-
-def may_still_write(work: Work) -> None:
-    """Fail where an instance of the new version may still run, or a load balancer may still send it requests."""
-    unsure = {**work.figures.get("not_stopped", {}), **work.load_balancers.lost}
-    if unsure:
-        raise StageFailedError(f"{listed(sorted(unsure))} cannot be asked whether something still writes to them")
 
 
 def first_installation(work: Work) -> str:

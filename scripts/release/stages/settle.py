@@ -115,11 +115,10 @@ def end_older_pairs(work: Work) -> str:
     if previous.sha256 == release.sha256:
         return ""
     try:
-        routings = work.load_balancers.state()
         for pair in release.pairs:
             work.say(f"ending the pair {words_of(pair['data'])} of {pair['release']}")
             why = f"{release.id} has succeeded"
-            retire(work.told.stack, work.journal.open, pair, work.told.tables, routings, why=why)
+            retire(work.told.stack, work.journal.open, pair, work.told.tables, work.load_balancers, why=why)
     except (StageError, SshError, JournalError) as error:
         work.figures["left_over"] = str(error)
         return f"; an older pair of tables is left over ({error})"

@@ -66,8 +66,8 @@ def retire_older(work: Work, data: Mapping[str, Any]) -> None:
             continue
         work.say(f"ending the pair {in_words(pair['data'])} of {pair['release']}")
         try:
-            routings, why = work.load_balancers.state(), f"{work.told.release.id} begins"
-            done.append(retire(work.told.stack, work.journal.open, pair, names, routings, why=why))
+            why = f"{work.told.release.id} begins"
+            done.append(retire(work.told.stack, work.journal.open, pair, names, work.load_balancers, why=why))
         except StageFailedError as error:
             raise StageFailedError(f"the tables of {pair['release']} are still there: {error}", error.figures) from None
         work.check()

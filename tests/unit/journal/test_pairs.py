@@ -41,3 +41,13 @@ def test_a_pair_nobody_made_and_a_release_nobody_knows_are_refused(running: Stor
         running.pair({"id": "r9", "state": "making", "data": DATA})
     with pytest.raises(MisuseError, match="state"):
         running.pair({"id": "r7-2.0.0", "state": "done"})
+
+
+@pytest.mark.parametrize("state", ["making", "level", "apart", "left"])
+def test_what_is_being_dropped_is_never_a_pair_again(running: Store, state: str) -> None:
+    running.pair({"id": "r7-2.0.0", "state": "making", "data": DATA})
+    for _ in range(2):
+        running.pair({"id": "r7-2.0.0", "state": "dropping"})
+    with pytest.raises(Refused, match=r"the tables of r7-2\.0\.0 are being taken apart"):
+        running.pair({"id": "r7-2.0.0", "state": state, "data": DATA})
+    assert running.read()["pairs"][0]["state"] == "dropping"

@@ -106,6 +106,8 @@ class RingInMemory:
     uses: Callable[[str], list[str]] = lambda table: []
     clock: int = 1_000
     scan_seconds: float = 2.0  # as measured beforehand
+    hints: set[str] = field(default_factory=set)  # nodes that keep what others have missed
+    breaks_off: str = ""  # what ends a drop after it has taken the mirror down
 
     def write(self, table: str, key: str, value: str | None) -> None:
         """Write as a service does: both tables or an error."""
@@ -185,12 +187,21 @@ class RingInMemory:
             self.triggers[name] = twin
         return {}
 
+    def do_droppable(self, data: Mapping[str, Any], _: Any) -> dict[str, Any]:
+        self.change()
+        if self.hints:
+            raise RefusedHere(f"{', '.join(sorted(self.hints))} may keep writes that another node has missed")
+        return {}
+
     def do_drop(self, data: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         self.change()
-        for table in data["tables"]:
-            self.triggers.pop(table["source"], None)
-            self.triggers.pop(table["target"], None)
-            name = table[asked["which"]]
+        sides = {table["source"]: table["target"] for table in data["tables"]}
+        for name in (*sides, *sides.values()):
+            self.triggers.pop(name, None)
+        if self.breaks_off:
+            raise FailedHere(self.breaks_off)
+        made = [table["target"] for table in data.get("created", ())] if asked["which"] == "target" else []
+        for name in [*(table[asked["which"]] for table in data["tables"]), *made]:
             assert not self.uses(name), f"{name} dropped while {self.uses(name)} use it"
             self.tables.pop(name, None)
         running = [name for name, job in self.jobs.items() if job.state == "running"]

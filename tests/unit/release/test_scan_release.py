@@ -15,7 +15,7 @@ from components.stages import find, turn
 from scripts.release.documents import Stack, Version
 from scripts.release.errors import RefusedError
 from scripts.release.freezing import Stand, stand
-from scripts.release.load_balancers import Routing
+from scripts.release.load_balancers import LoadBalancers, Routing
 from scripts.release.restore import restore_routing
 from scripts.release.retire import retire
 from scripts.release.undo import choose, ways_back
@@ -386,7 +386,7 @@ def test_retire_drops_what_was_left(world: ScanWorld) -> None:
     succeeded(world)
     known, stack = world.machines.journal.read(), Stack.parse(world.machines.stack())
     names = Version.parse(known["live"]).tables  # type: ignore[union-attr]
-    said = retire(stack, Pairs(world.machines), known["pairs"][0], names, {})
+    said = retire(stack, Pairs(world.machines), known["pairs"][0], names, LoadBalancers(stack, 0, 0))
     assert said.startswith("item dropped; every node keeps a snapshot")
     assert set(world.ring.tables) == {"item_r2"} and world.pairs() == []
 
