@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.release.app_servers import AppServers
-from scripts.release.data import left_words, share_tables
+from scripts.release.data import share_tables
 from scripts.release.documents import Stack, Version, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
 from scripts.release.load_balancers import LoadBalancers, Routing, states
@@ -46,7 +46,10 @@ def plan(stack: Stack, version: str | None) -> Move:
         )
     # One that was told is enough.
     if not share_tables(live, target) and any(one.is_alone for one in routings.values() if one.live == live):
-        raise RefusedError(left_words(target.version, live.version))
+        raise RefusedError(
+            f"the tables of {target.version} lack what was written to those of {live.version}, so going back would lose"
+            f" it; release a version whose migration leads on from {live.version}"
+        )
     return Move(live, target, fence)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from components.stages import Kind, State, bad, waits
 from scripts.journal.words import span
+from scripts.release.apart import NOT_LEVEL
 from scripts.release.data import in_words
 from scripts.release.documents import StageInput, listed
 from scripts.release.errors import StageFailedError
@@ -70,7 +71,7 @@ def success(told: StageInput) -> Outcome:
     release, left_out, lost = told.release, told.left_out, lost_at_last(told)
     missing = [f"site {site} is left out of the pool ({why})" for site, why in left_out.items()]
     missing += [f"{name} could not be reached ({why})" for name, why in lost.items()]
-    behind = told.figure("not_level")
+    behind = told.figure(NOT_LEVEL)
     missing += [f"the tables of the version before differ ({behind})"] if behind else []
     serving = f"{release.version} from {listed([site for site in release.sites if site not in left_out])}"
     if missing:

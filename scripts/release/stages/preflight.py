@@ -14,7 +14,7 @@ from typing import Any
 from components.artifact import ArtifactError, read_artifact
 from components.manifest import Manifest
 from components.window import parse_window
-from scripts.release import data_plan, freezing
+from scripts.release import apart, data_plan, freezing
 from scripts.release.app_servers import Slot
 from scripts.release.documents import Release, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
@@ -130,6 +130,7 @@ def check_hosts(work: Work, needed_mb: int) -> Mapping[str, dict[str, Slot] | St
     routings = work.load_balancers.state()
     check_journal(work, routings)
     freezing.finish_dead(work, routings)
+    apart.record_held(work, routings)
     recover(work, routings)
     routings = let_through(work, work.load_balancers.state())
     work.figures["capacity_before"] = work.measure(routings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from components.stages import waits
+from scripts.release import apart
 from scripts.release.app_servers import show
 from scripts.release.data import in_words
 from scripts.release.documents import listed
@@ -30,6 +31,7 @@ def act(work: Work) -> str:
     work.load_balancers.force = True
     if release.previous is None:
         return first_installation(work)
+    apart.hold(work)
     if waits(work.told.data):
         require_way_back(work)
     if release.previous.slot == release.slot:

@@ -6,6 +6,7 @@ import time
 
 from components.stages import last_look_seconds, waits
 from scripts.journal.words import span
+from scripts.release.apart import NOT_LEVEL
 from scripts.release.app_servers import failed
 from scripts.release.comparison import compare, differences, in_words
 from scripts.release.control_tables import ControlTables
@@ -46,7 +47,7 @@ def act(work: Work) -> str:
     if waits(work.told.data):
         said += let_through(work)
     else:
-        work.measure(balancers.confirm(work.told.target))
+        work.measure(balancers.confirm(work.told.target, alone=NOT_LEVEL in work.figures))
     work.figures["confirmed"] = True
     if balancers.lost:
         work.figures["unreachable"] = dict(balancers.lost)
@@ -88,7 +89,7 @@ def final_look(work: Work) -> str:
         return f", {figures.get('rows', 0)} rows are the same in both tables"
     if int(figures.get("missing", 0)) == differences(figures):
         raise StageFailedError(f"the new tables lack rows of the old ones: {in_words(figures)}")
-    work.figures["not_level"] = in_words(figures)
+    work.figures[NOT_LEVEL] = in_words(figures)
     work.journal.open.pair(str(data["release"]), "apart")
     return f", but the old tables differ: {in_words(figures)}"
 
