@@ -77,8 +77,9 @@ class Slot:
         )
 
     def uses(self, logical: str, table: str) -> bool:
-        """Tell whether the version in the slot knows its table `logical` by this name in the database."""
-        return self.sha256 is not None and self.tables.get(logical, logical) == table
+        """Tell whether the version in the slot has a table `logical`, and knows it by this name in the database."""
+        has = self.schema is None or logical in {described["name"] for described in self.schema}
+        return has and self.sha256 is not None and self.tables.get(logical, logical) == table
 
 
 class AppServers(Fleet):

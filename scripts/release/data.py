@@ -49,8 +49,9 @@ def old_side(data: Data, names: Mapping[str, str]) -> str:
 
 
 def tables_on(data: Data, side: str) -> dict[str, str]:
-    """Return {logical: physical} of one side's tables."""
-    return {table["name"]: table[side] for table in data["tables"]}
+    """Return {logical: physical} of one side's tables; what was made new altogether is on the target's."""
+    made = {table["name"]: table["target"] for table in data.get("created", ())} if side == "target" else {}
+    return {table["name"]: table[side] for table in data["tables"]} | made
 
 
 def in_words(data: Data) -> str:

@@ -56,7 +56,8 @@ def retire(
     going = tables_on(data, side)
     stop_users_of(stack, going, balancers)
     take_down(stack, journal, pair, side, why)
-    said = f"{listed(sorted(going.values())) or 'the mirror'} dropped" + ("" if waits(data) else ", the mirror with it")
+    mirrored = data["tables"] and not waits(data)
+    said = f"{listed(sorted(going.values())) or 'no table'} dropped" + (", the mirror with it" if mirrored else "")
     kept = listed([f"dropped-…-{name}" for name in sorted(going.values())])
     return f"{said}; every node keeps a snapshot, {kept} (docs/operations.md, «A dropped table»)" if kept else said
 

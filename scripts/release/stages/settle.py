@@ -115,15 +115,17 @@ def end_older_pairs(work: Work) -> str:
         return ""
     if previous.sha256 == release.sha256:
         return ""
+    ended: list[str] = []
     try:
         for pair in release.pairs:
             work.say(f"ending the pair {words_of(pair['data'])} of {pair['release']}")
             why = f"{release.id} has succeeded"
-            retire(work.told.stack, work.journal.open, pair, work.told.tables, work.load_balancers, why=why)
+            said = retire(work.told.stack, work.journal.open, pair, work.told.tables, work.load_balancers, why=why)
+            ended.append(f"; {said}")
     except (StageError, SshError, JournalError) as error:
         work.figures["left_over"] = str(error)
-        return f"; an older pair of tables is left over ({error})"
-    return f"; {len(release.pairs)} older pair(s) of tables ended" if release.pairs else ""
+        ended.append(f"; an older pair of tables is left over ({error})")
+    return "".join(ended)
 
 
 def bring_along(work: Work, new: list[str], old: list[str], routings: dict[str, Routing]) -> dict[str, Routing]:

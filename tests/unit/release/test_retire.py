@@ -10,7 +10,7 @@ from scripts.release.load_balancers import LoadBalancers
 from scripts.release.retire import retire
 from tests.conftest import MANIFEST
 from tests.unit.release.machines import SITES, Machines
-from tests.unit.release.test_data_release import BOTH, GREEN, Pairs, World, succeeded, undo
+from tests.unit.release.test_data_release import BLUE, BOTH, GREEN, WITH_NOTE, Pairs, World, served, succeeded, undo
 
 
 @pytest.fixture
@@ -78,3 +78,27 @@ def test_a_pair_whose_mirror_may_be_gone_is_level_for_nobody_and_is_finished_lat
     world.ring.breaks_off = ""
     assert end_pair(world) == "item dropped, the mirror with it"
     assert world.pairs() == [] and world.users.lost_in("item_r2") == set()
+
+
+WITH_TAGS = WITH_NOTE + '\n[[tables]]\nname = "tag"\ncolumns = {{ id = "uuid" }}\nprimary_key = ["id"]\n'
+
+
+def test_after_an_undo_every_table_of_the_version_that_was_left_goes_and_is_named(world: World) -> None:
+    served(world)
+    assert world.release(manifest=WITH_TAGS).to("outcome")["state"] == "passed"
+    assert set(world.ring.tables) == {"item", "item_r2", "tag"} and undo(world).state == "succeeded"
+    assert end_pair(world) == "item_r2 and tag dropped, the mirror with it"
+    assert set(world.ring.tables) == {"item"} and world.machines.everywhere() == BLUE
+    assert all(world.machines.slots[site]["blue"].active for site in SITES), "which has no table tag"
+    assert not any(world.machines.slots[site]["green"].active for site in SITES)
+
+
+def test_a_table_that_was_made_new_is_not_dropped_under_a_version_that_uses_it(world: World) -> None:
+    served(world)
+    tags = MANIFEST + WITH_TAGS.removeprefix(WITH_NOTE)
+    assert world.release(manifest=tags).to("outcome")["state"] == "passed"
+    with pytest.raises(StageFailedError, match=r"users are on a-green, which uses tag; nothing was dropped"):
+        end_pair(world, {})
+    assert undo(world).state == "succeeded"
+    assert end_pair(world) == "tag dropped"
+    assert set(world.ring.tables) == {"item"} and world.pairs() == []
