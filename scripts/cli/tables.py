@@ -20,11 +20,12 @@ from scripts.release.control_tables import ControlTables
 from scripts.release.data import in_words as words_of
 from scripts.release.data import old_side, tables_on
 from scripts.release.documents import Stack, Version, listed
-from scripts.release.errors import StageError
+from scripts.release.errors import StageError, StageFailedError
 from scripts.release.jobs import Users, progress, until_next_look
-from scripts.release.journal import Journal, whoami
+from scripts.release.journal import Journal, JournalError, JournalRefused, whoami
 from scripts.release.load_balancers import LoadBalancers
 from scripts.release.retire import retire as end
+from scripts.ssh import SshError
 
 LEASE_SECONDS, BEAT_SECONDS = 20.0, 4.0
 TELL_SECONDS = 5.0
@@ -79,31 +80,55 @@ def in_rows(found: Mapping[str, Any], name: str) -> str:
 
 def end_all(machines: Stack, journal: Journal, live: Version) -> None:
     """Take the lock, see that nothing has changed, and end every pair."""
-    with locked(journal, f"retire, of tables that {live.version} does not use"):
+    with locked(journal, f"retire, of tables that {live.version} does not use") as held:
         known = journal.read(limit=1)
         if Version.parse(known["live"]) != live:
             raise InventoryError("meanwhile another version has become live", "see `evenkeel status`")
         for pair in known["pairs"]:
-            print(end(machines, journal, pair, live.tables, LoadBalancers(machines, 0, 0), why=f"{whoami()} said so"))
+            balancers = LoadBalancers(machines, 0, 0)
+            print(end(machines, held, pair, live.tables, balancers, why=f"{whoami()} said so"))
+
+
+class Held:
+    """The journal while the lock is ours: what is begun or done with a pair is recorded only then."""
+
+    def __init__(self, journal: Journal, token: int) -> None:
+        self._journal, self._token = journal, token
+
+    def pair(self, release: str, state: str, data: Any = None, reason: str = "") -> Any:
+        """Record how far a pair has come; raises StageFailedError, before anything more is done, without the lock."""
+        try:
+            self._journal.beat(self._token, LEASE_SECONDS)
+        except JournalRefused as error:
+            raise StageFailedError(
+                f"the lock is lost ({error}), so nothing more is done; `evenkeel retire` again does the rest"
+            ) from error
+        return self._journal.pair(release, state, data, reason)
 
 
 @contextmanager
-def locked(journal: Journal, purpose: str) -> Iterator[int]:
+def locked(journal: Journal, purpose: str) -> Iterator[Held]:
     """Hold the lock that releases take, its lease renewed meanwhile."""
     holder = {"who": whoami(), "purpose": purpose, "nonce": secrets.token_hex(16)}
     token = journal.acquire(holder, LEASE_SECONDS)
     over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(BEAT_SECONDS):
-            journal.beat(token, LEASE_SECONDS)
-
-    threading.Thread(target=renew, daemon=True).start()
+    threading.Thread(target=renew, args=(journal, token, over), daemon=True).start()
     try:
-        yield token
+        yield Held(journal, token)
     finally:
         over.set()
         journal.release(token)
+
+
+def renew(journal: Journal, token: int, over: threading.Event) -> None:
+    """Renew the lock's lease until it is over, or the lock is somebody else's; what fails is tried again."""
+    while not over.wait(BEAT_SECONDS):
+        try:
+            journal.beat(token, LEASE_SECONDS)
+        except JournalRefused:
+            return  # the next step meets the same and says it
+        except (JournalError, SshError):
+            continue  # several beats go into a lease
 
 
 def compare(stack: StackOption = None) -> None:
