@@ -61,6 +61,10 @@ class ControlTables:
         """Create or drop the triggers of a direction (forward or reverse); settled when it returns."""
         return self.ask("mirror", LONG_SECONDS, direction=direction, on=on)
 
+    def mirrored(self) -> Answer:
+        """{"tables": {name: whether it has its trigger}}, of the pairs' tables."""
+        return self.ask("mirrored")
+
     def probe(self) -> Answer:
         """Try the mirror through every node, on tables of its own."""
         return self.ask("probe", LONG_SECONDS)

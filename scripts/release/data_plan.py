@@ -17,6 +17,7 @@ from scripts.release.app_servers import Slot
 from scripts.release.data import left_words, physical
 from scripts.release.documents import Version, listed
 from scripts.release.errors import RefusedError, StageFailedError
+from scripts.release.level import require_mirrored
 from scripts.release.work import Work
 
 Schema = Mapping[str, Table]  # by name
@@ -55,6 +56,7 @@ def change(
     names = dict(release.previous.tables) if release.previous else {}
     for pair in release.pairs:
         if pair["state"] == "level" and (there := other_side(pair["data"], names, live, wanted)):
+            require_mirrored(work.told.stack, pair["data"])
             work.say(f"the tables of {release.version} are there and kept level: only users move")
             return there, None
         if pair["state"] == "left" and release.previous and other_side(pair["data"], names, live, wanted):

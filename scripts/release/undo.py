@@ -18,6 +18,7 @@ from scripts.release.documents import Release, Stack, StageInput, Version, liste
 from scripts.release.errors import HeldError, RefusedError, StageError, StageFailedError
 from scripts.release.identify import OTHER
 from scripts.release.journal import JournalError, whoami
+from scripts.release.level import require_mirrored
 from scripts.release.load_balancers import Routing
 from scripts.release.run import record
 from scripts.release.stages import outcome, preflight, rollback, settle, shift
@@ -84,7 +85,7 @@ def choose(ways: Sequence[WayBack], known: Mapping[str, Any], version: str | Non
         raise RefusedError("no release has gone through yet, so there is nothing to go back to")
     found = next((way for way in ways if version in (None, way.target.version)), None)
     if found:
-        check_level(found, known)
+        level_pair(found.target, found.live, known)
         return found
     if version == live["version"]:
         raise RefusedError(f"{version} is live already")
@@ -98,18 +99,22 @@ def choose(ways: Sequence[WayBack], known: Mapping[str, Any], version: str | Non
     raise RefusedError(f"{version} {what}; set it in the config and run `pulumi up`, which installs it")
 
 
-def check_level(way: WayBack, known: Mapping[str, Any]) -> None:
-    """Refuse a version whose tables have missed what the live one wrote: no mirror keeps them level."""
-    if share_tables(way.target, way.live):
-        return
-    pair = pair_between(known.get("pairs") or (), way.target, way.live)
+def level_pair(target: Version, live: Version, known: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the pair of tables between two versions, None where they share theirs.
+
+    Raises RefusedError where the target's have missed what the live one wrote: no mirror keeps them level.
+    """
+    if share_tables(target, live):
+        return None
+    pair = pair_between(known.get("pairs") or (), target, live)
     if pair is not None and pair["state"] == "left":
-        raise RefusedError(left_words(way.target.version, way.live.version))
+        raise RefusedError(left_words(target.version, live.version))
     if pair is None or pair["state"] != "level":
         raise RefusedError(
-            f"the tables of {way.target.version} are not kept level with those of {way.live.version}, so users would"
-            f" lose what was written since; set {way.target.version} in the config and run `pulumi up`"
+            f"the tables of {target.version} are not kept level with those of {live.version}, so users would lose what"
+            f" was written since; set {target.version} in the config and run `pulumi up`"
         )
+    return pair
 
 
 def compose(known: Mapping[str, Any], way: WayBack, sites: Iterable[str], wait: float) -> dict[str, Any]:
@@ -181,7 +186,9 @@ def prepare(work: Work) -> str:
     release = work.told.release
     try:
         preflight.take_lock(work)
-        check_unchanged(release, work.journal.open.read())
+        known = work.journal.open.read()
+        check_unchanged(release, known)
+        check_tables(work, known)
         check_old_version(work)
         preflight.begin(work)
     except (StageError, SshError, JournalError) as error:
@@ -199,6 +206,14 @@ def check_unchanged(release: Release, known: Mapping[str, Any]) -> None:
     newest = known["releases"][0]
     if newest["number"] >= release.document["number"]:
         raise RefusedError(f"meanwhile release {newest['id']} has begun; see `evenkeel status`")
+
+
+def check_tables(work: Work, known: Mapping[str, Any]) -> None:
+    """Refuse where, now that nobody else can change them, the two versions' tables are not kept level."""
+    live = work.told.release.previous
+    pair = level_pair(work.told.target, live, known) if live else None
+    if pair is not None:
+        require_mirrored(work.told.stack, pair["data"])
 
 
 def check_old_version(work: Work) -> None:

@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = {
     "measure": "estimate:measure",
     "conditional": "conditional:conditional",
     "mirror": "mirroring:mirror",
+    "mirrored": "mirroring:mirrored",
     "probe": "mirroring:probe",
     "job": "job:job",
 }

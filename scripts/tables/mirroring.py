@@ -1,7 +1,8 @@
 """The mirror on a pair of tables: on, off, tried on every node; and what makes it true that every write meets it.
 
-    mirror  {"direction": "forward" | "reverse", "on": bool}   forward: what is written to the old table reaches the new
-    probe   {}                                                 a write through each node, on tables of its own
+    mirror    {"direction": "forward" | "reverse", "on": bool}   forward: what the old table is told reaches the new one
+    mirrored  {}                                                 whether each table has its trigger
+    probe     {}                                                 a write through each node, on tables of its own
 
 A trigger counts from the moment when no write is under way any more that began without it. Three things see to that:
 all nodes are up and agree on the schema; statements that clients prepared before are forgotten (a prepared statement
@@ -68,6 +69,14 @@ def mirror(document: Mapping[str, Any]) -> dict[str, Any]:
         settled = settle(session, data.keyspace, names)
         require_still_whole(session, ring)
         return {"tables": names, "settled_seconds": settled}
+
+
+def mirrored(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell which tables of the pairs have their trigger: {"tables": {name: bool}}."""
+    data, ring = read_data(document), read_ring(document)
+    names = [name for each in data.tables for name in (each.source, each.target)]
+    with connected(ring, Login(ADMIN, ring.admin_password)) as session:
+        return {"tables": {name: TRIGGER in triggers(session, data.keyspace, name) for name in names}}
 
 
 def probe(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def test_2_a_statement_that_was_prepared_before_the_trigger_meets_it_too(lab: Mi
         for number in range(9):
             session.execute(insert, (number,))
         lab.pair()
+        assert lab.verb(mirroring.mirrored)["tables"] == {OLD: True, NEW: True}
         for number in range(10, 40):
             session.execute(insert, (number,))
         assert rows(lab, NEW, "prepared") == list(range(10, 40))  # those before it are the copy's business

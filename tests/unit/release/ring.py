@@ -187,6 +187,10 @@ class RingInMemory:
             self.triggers[name] = twin
         return {}
 
+    def do_mirrored(self, data: Mapping[str, Any], _: Any) -> dict[str, Any]:
+        names = [table[side] for table in data["tables"] for side in ("source", "target")]
+        return {"tables": {name: name in self.triggers for name in names}}
+
     def do_droppable(self, data: Mapping[str, Any], _: Any) -> dict[str, Any]:
         self.change()
         if self.hints:

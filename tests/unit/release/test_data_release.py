@@ -398,10 +398,15 @@ def test_a_table_stays_while_an_instance_that_writes_to_it_may_run(world: World)
 
 
 def undo(world: World, version: str | None = None) -> Any:
-    known, stack = world.machines.journal.read(), Stack.parse(world.machines.stack())
+    return perform(Stack.parse(world.machines.stack()), way_back(world, version))
+
+
+def way_back(world: World, version: str | None = None) -> dict[str, Any]:
+    """The document of an undo."""
+    known = world.machines.journal.read()
     slots = {site: {name: slot_of(slot) for name, slot in held.items()} for site, held in world.machines.slots.items()}
     way = choose(ways_back(known, running_on(slots)), known, version)
-    return perform(stack, compose(known, way, SITES, 0.0))
+    return compose(known, way, SITES, 0.0)
 
 
 def slot_of(slot: Any) -> Any:
@@ -436,7 +441,7 @@ def test_undo_is_routing_alone_and_keeps_what_the_new_version_wrote(world: World
     asked = len(world.ring.verbs)
     ended = undo(world)
     assert (ended.state, world.machines.everywhere()) == ("succeeded", BLUE), ended.reason
-    assert world.ring.verbs[asked:] == [] and world.ring.triggers == BOTH
+    assert world.ring.verbs[asked:] == ["mirrored"] and world.ring.triggers == BOTH
     assert world.users.lost_in("item") == set()
     assert undo(world).state == "succeeded"
     assert world.machines.journal.read()["live"]["tables"] == {"item": "item_r2"}
@@ -449,9 +454,32 @@ def test_a_release_back_to_the_old_version_keeps_both_tables(world: World) -> No
     run = world.next(3, version="1.0.1", manifest=MANIFEST, revert=True)
     assert run.to("outcome")["state"] == "passed", run.verdicts[-1]
     assert {run.states()[name] for name in ("tables", "backfill", "verify")} == {"skipped"}
-    assert world.ring.verbs[asked:] == [] and world.ring.triggers == BOTH
+    assert world.ring.verbs[asked:] == ["mirrored"] and world.ring.triggers == BOTH
     assert world.machines.journal.read()["live"]["tables"] == {"item": "item"}
     assert world.users.lost_in("item") == set()
+
+
+@pytest.mark.parametrize("table", ["item", "item_r2"])
+def test_nobody_is_moved_by_routing_alone_where_a_table_has_no_mirror_whatever_the_journal_says(
+    world: World, table: str
+) -> None:
+    succeeded(world)
+    world.ring.triggers.pop(table)
+    ended = undo(world)
+    assert ended.state == "refused" and f"{table} has no mirror any more" in ended.reason, ended.reason
+    back = world.next(3, version="1.0.1", manifest=MANIFEST, revert=True).stage("preflight")
+    assert back["state"] == "refused" and f"{table} has no mirror any more" in back["reason"], back["reason"]
+    assert world.machines.everywhere() == GREEN and world.pairs() == [("r2-2.0.0", "level")]
+
+
+def test_an_undo_that_waited_for_the_end_of_a_pair_is_refused(world: World) -> None:
+    succeeded(world)
+    document = way_back(world)
+    for state in ("dropping", "dropped"):
+        world.machines.journal.pair({"id": "r2-2.0.0", "state": state})
+        ended = perform(Stack.parse(world.machines.stack()), document)
+        assert ended.state == "refused" and "are not kept level" in ended.reason, ended.reason
+    assert world.machines.everywhere() == GREEN
 
 
 def test_the_next_release_that_leaves_the_data_alone_ends_the_pair_once_it_has_succeeded(world: World) -> None:

@@ -86,3 +86,11 @@ def test_nodes_are_counted() -> None:
 def test_a_direction_that_does_not_exist_is_misuse_before_anything_is_asked(asked: dict[str, Any]) -> None:
     with pytest.raises(MisuseError, match="mirror takes"):
         mirror({"ring": RING, "data": data_document(), **asked})
+
+
+def test_each_table_is_asked_for_its_own_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"item": {mirroring.TRIGGER: mirroring.CLASS}, "item_r2": {"somebody_elses": "a.Class"}}
+    monkeypatch.setattr(mirroring, "connected", lambda *_: nullcontext())
+    monkeypatch.setattr(mirroring, "triggers", lambda _, keyspace, table: found[table])
+    asked = {"ring": RING, "data": data_document()}
+    assert mirroring.mirrored(asked) == {"tables": {"item": True, "item_r2": False}}
