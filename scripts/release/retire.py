@@ -53,9 +53,9 @@ def retire(
             f"of {in_words(data)} the live version uses neither ({names}), so nothing is dropped; see `evenkeel history"
             f" {pair['release']}`"
         )
-    going = tables_on(data, side)
+    going, tables = tables_on(data, side), ready_to_end(stack, data)
     stop_users_of(stack, going, balancers)
-    take_down(stack, journal, pair, side, why)
+    take_down(tables, journal, pair["release"], side, why)
     mirrored = data["tables"] and not waits(data)
     said = f"{listed(sorted(going.values())) or 'no table'} dropped" + (", the mirror with it" if mirrored else "")
     kept = listed([f"dropped-…-{name}" for name in sorted(going.values())])
@@ -103,16 +103,21 @@ def stop(session: Session, slot: str) -> None:
     session.run(["evenkeel-slot", "stop", slot], timeout=STOP_SECONDS)
 
 
-def take_down(stack: Stack, journal: Pairs, pair: Pair, side: str, why: str = "") -> None:
-    """Stop the pair's work, drop the mirror and one side's tables, and forget the pair; may be done again.
+def ready_to_end(stack: Stack, data: Mapping[str, Any]) -> ControlTables:
+    """Stop the pair's work and return what drops its tables; refused where it could not, before anything is touched."""
+    tables = ControlTables(stack, data)
+    stop_all(tables)
+    tables.droppable()
+    return tables
+
+
+def take_down(tables: ControlTables, journal: Pairs, release: str, side: str, why: str = "") -> None:
+    """Drop the mirror and one side's tables, and forget the pair that a release made; may be done again.
 
     Whatever fails once it is being dropped, a mirror may be gone: it counts as no pair any more until all is done.
     """
-    data, tables = pair["data"], ControlTables(stack, pair["data"])
-    stop_all(tables)
-    tables.droppable()
-    journal.pair(pair["release"], "dropping")
+    journal.pair(release, "dropping")
     tables.drop(side)
-    if data["mirror"] == "trigger":
-        Databases(stack).forget_pairs(qualified(data))
-    journal.pair(pair["release"], "dropped", reason=why)
+    if tables.data["mirror"] == "trigger":
+        Databases(tables.stack).forget_pairs(qualified(tables.data))
+    journal.pair(release, "dropped", reason=why)

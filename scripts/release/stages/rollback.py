@@ -17,7 +17,7 @@ from scripts.release.errors import HeldError, StageError, StageFailedError
 from scripts.release.freezing import BEYOND, Stand, stand
 from scripts.release.journal import JournalError
 from scripts.release.load_balancers import Routing, states
-from scripts.release.retire import require_all_asked, take_down
+from scripts.release.retire import ready_to_end, require_all_asked, take_down
 from scripts.release.work import Work
 from scripts.ssh import Session, SshError
 
@@ -125,10 +125,10 @@ def remove_tables(work: Work) -> str:
     data = work.told.data
     if data is None or not work.told.figure("pair"):
         return ""
-    pair = {"release": data["release"], "data": data}
     try:
         require_all_asked({**work.figures.get("not_stopped", {}), **work.load_balancers.lost})
-        take_down(work.told.stack, work.journal.open, pair, "target", f"{work.told.release.id} is rolled back")
+        tables, why = ready_to_end(work.told.stack, data), f"{work.told.release.id} is rolled back"
+        take_down(tables, work.journal.open, data["release"], "target", why)
     except (StageError, SshError, JournalError) as error:
         work.figures["left_over"] = str(error)
         return f"; the new tables are left over ({error}): the next release, or `evenkeel retire`, removes them"

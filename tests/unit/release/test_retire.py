@@ -54,7 +54,16 @@ def test_a_table_stays_while_a_host_that_may_send_or_write_to_it_cannot_be_asked
     assert end_pair(world) == "item dropped, the mirror with it"
 
 
-def test_a_table_stays_mirrored_and_undo_open_while_nodes_keep_what_others_have_missed(world: World) -> None:
+def test_while_nodes_keep_what_others_have_missed_all_stays_and_undo_is_open(world: World) -> None:
+    succeeded(world)
+    world.ring.hints.add("db-b")
+    with pytest.raises(StageFailedError, match="db-b may keep writes"):
+        end_pair(world)
+    assert world.ring.triggers == BOTH and world.pairs() == [("r2-2.0.0", "level")]
+    assert undo(world).state == "succeeded" and world.users.lost_in("item") == set()
+
+
+def test_a_release_that_cannot_end_an_older_pair_has_succeeded_and_says_so(world: World) -> None:
     succeeded(world)
     run = world.next(3, version="2.0.1").before("settle")
     world.ring.hints.add("db-b")
