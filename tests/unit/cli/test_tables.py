@@ -75,7 +75,7 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Record:
     monkeypatch.setattr(tables, "stack_with_ring", lambda _: Stack("dev", "", (), ""))
     monkeypatch.setattr(tables, "ask", ask)
     monkeypatch.setattr(tables, "end", end)
-    monkeypatch.setattr(tables.ControlTables, "count", lambda self: {"tables": ROWS})
+    monkeypatch.setattr(tables.ControlTables, "count", lambda self: {"tables": ROWS, "about": []})
     return record
 
 
@@ -97,9 +97,11 @@ def test_every_table_that_would_go_is_named_before_anybody_says_yes(
     assert record.said == []
 
 
-def test_a_table_that_is_gone_already_is_told_as_such(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables.ControlTables, "count", lambda self: {"tables": {"tag": 3}})
-    assert "item_r7 (gone already) and tag (3 rows)" in retire(typed="n\n").output
+def test_a_table_that_is_gone_already_and_an_estimate_are_told_as_such(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables.ControlTables, "count", lambda self: {"tables": {"tag": 3}, "about": ["tag"]})
+    assert "item_r7 (gone already) and tag (about 3 rows)" in retire(typed="n\n").output
 
 
 def test_pairs_are_ended_under_the_lock(record: Record) -> None:
