@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scripts.experiment.cells import Cell, Results
+from scripts.experiment.report_words import runs_in_words
 from scripts.experiment.statistics.bounds import Rate, rate
 from scripts.experiment.statistics.inferiority import Verdict
 
@@ -108,8 +109,7 @@ def doubts(cell: Cell) -> list[str]:
     ]  # fmt: skip
     if not open_figures:
         return []
-    runs = len(cell.measured)
-    count = "1 run" if runs == 1 else f"{runs} runs"
+    count = runs_in_words(len(cell.measured))
     return [f"{name(cell)}: {count} cannot show whether the {' and the '.join(open_figures)} stayed within the margin"]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from scripts.experiment import soak
 from scripts.experiment.folder import Folder
 from scripts.experiment.plan import EXPECTED
+from scripts.experiment.report_words import runs_in_words
 
 
 def sentences(folder: Folder) -> list[str]:
@@ -68,5 +69,5 @@ def counted(runs: Sequence[Mapping[str, Any]]) -> str:
     said = f"{sum(run['sent'] for run in runs):,} requests, {sum(run['failed'] for run in runs):,} failed"
     checked = [run for run in runs if run.get("check")]
     lost = sum(not is_sound(run) for run in checked)
-    told = f"; writes followed up in {len(checked)} runs, acknowledged ones missing after {lost}" if checked else ""
-    return said + (f", {twice} sent twice by their client" if twice else "") + told
+    told = f"; writes followed up in {runs_in_words(len(checked))}, acknowledged ones missing after {lost}"
+    return said + (f", {twice} sent twice by their client" if twice else "") + (told if checked else "")

@@ -19,7 +19,7 @@ from scripts.experiment.pictures.style import Picture
 from scripts.experiment.pictures.thesis import thesis_pictures
 from scripts.experiment.pictures.timelines import timeline_pictures
 from scripts.experiment.records import Experiment
-from scripts.experiment.report_words import percent, sentence
+from scripts.experiment.report_words import percent, runs_in_words, sentence
 from scripts.experiment.soak import TABLE, verdict
 from scripts.experiment.statistics.inferiority import Verdict
 from scripts.journal.words import span
@@ -158,7 +158,7 @@ def followed_up(results: Results) -> str:
     """In how many runs every write was followed up, and what came of it; empty where in none."""
     checked = [m for cell in results.cells for m in cell.measured if m.run.check_passed is not None]
     lost = sum(not measured.run.check_passed for measured in checked)
-    return f"in {len(checked)} runs; an acknowledged one was missing after {lost} of them" if checked else ""
+    return f"in {runs_in_words(len(checked))}; acknowledged ones missing after {lost}" if checked else ""
 
 
 def remarks(results: Results) -> list[str]:

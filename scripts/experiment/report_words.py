@@ -67,3 +67,8 @@ def probability(p: float | None) -> str:
     if p is None or math.isnan(p):
         return UNKNOWN
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def runs_in_words(count: int) -> str:
+    """«1 run», «2 runs»."""
+    return "1 run" if count == 1 else f"{count} runs"

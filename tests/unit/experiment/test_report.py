@@ -203,7 +203,7 @@ def test_writes_that_were_followed_up_are_on_the_page(tmp_path, without_pictures
     text = place.read_text("utf-8")
     for passed, missing in (("true", 0), ("false", 1)):
         place.write_text(text.replace('"notes": []', f'"notes": [], "check": {{"passed": {passed}}}'), "utf-8")
-        said = f"in 1 runs; an acknowledged one was missing after {missing} of them"
+        said = f"in 1 run; acknowledged ones missing after {missing}"
         assert said in Page(make(folder).read_text("utf-8")).text
 
 
