@@ -7,6 +7,7 @@ it. In a local state directory it can be known: the lock names the machine and t
 import json
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,17 +17,20 @@ from scripts.make.steps import say
 def clear_abandoned_locks(backend: str, stack: str) -> None:
     """Remove the locks of the stack whose process, on this machine, is gone."""
     for path in _locks(backend, stack):
-        holder = _gone_holder(path)
-        if holder is not None:
+        holder = _holder(path)
+        if holder is not None and holder.is_gone:
             path.unlink(missing_ok=True)
-            say(f"released the lock of an update that was killed (process {holder})")
+            say(f"released the lock of an update that was killed (process {holder.pid})")
 
 
 def lock_holder(backend: str, stack: str) -> str:
     """Who updates the stack now, or may do so from another machine; empty where nobody does, or it cannot be known."""
     for path in _locks(backend, stack):
-        if _gone_holder(path) is None and path.exists():
-            return _holder(path)
+        holder = _holder(path)
+        if holder is not None and not holder.is_gone:
+            return f"process {holder.pid} on {holder.hostname}"
+        if holder is None and path.exists():
+            return f"the holder of {path}"
     return ""
 
 
@@ -39,22 +43,26 @@ def _locks(backend: str, stack: str) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-def _holder(path: Path) -> str:
-    try:
-        lock = json.loads(path.read_text())
-        return f"process {int(lock['pid'])} on {lock['hostname']}"
-    except (OSError, ValueError, KeyError):
-        return f"the holder of {path}"
+@dataclass(frozen=True)
+class _Holder:
+    """Whose a lock is."""
+
+    pid: int
+    hostname: str
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was a process of this machine, and no such process runs any more."""
+        return self.hostname == socket.gethostname() and not Path(f"/proc/{self.pid}").exists()
 
 
-def _gone_holder(path: Path) -> int | None:
-    """The process id in a lock of this machine, if no such process runs any more."""
+def _holder(path: Path) -> _Holder | None:
+    """Whom a lock names; None where it cannot be read."""
     try:
         lock = json.loads(path.read_text())
-        pid, hostname = int(lock["pid"]), str(lock["hostname"])
+        return _Holder(int(lock["pid"]), str(lock["hostname"]))
     except (OSError, ValueError, KeyError):
         return None
-    return pid if hostname == socket.gethostname() and not Path(f"/proc/{pid}").exists() else None
 
 
 def backend_url(root: Path) -> str:
