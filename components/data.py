@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def comparable_type(kind: str) -> str:
+    """Return a CQL type as it is compared: without blanks; `varchar` is another word for `text`."""
+    return kind.replace(" ", "").replace("varchar", "text")
+
+
 @dataclass(frozen=True)
 class Pair:
     """A column outside the key that lives on: its name and CQL type in the source and in the target table."""
@@ -155,6 +160,11 @@ class Data:
     previous_names: Mapping[str, str]
     tables: tuple[TableChange, ...]
     created: tuple[Created, ...] = ()
+
+    @property
+    def paired(self) -> list[str]:
+        """The physical names of the tables that are kept equal, each old one before its new one."""
+        return [name for change in self.tables for name in (change.source, change.target)]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the data document: JSON as it is kept in the journal."""

@@ -9,6 +9,7 @@ run again. It never uses a conditional write (LWT) on a table of the service: a 
     schema      keyspaces and tables
     roles       who may do what
     spread      brings replicas level after a change of replication
+    estimates   how large tables are, by the nodes' own word
     notes       what was finished earlier, kept in the database itself
     seed        the rows a new database starts with
     prepare     all of it in order

@@ -7,6 +7,7 @@ from typing import Any
 from cassandra.cluster import Session
 
 from scripts.database.connection import ADMIN, Login, addresses_up, connected, rows_of, schema_versions
+from scripts.database.estimates import estimate, node_count
 from scripts.database.request import Ring
 
 
@@ -24,16 +25,8 @@ def status(ring: Ring, keyspace: str) -> dict[str, Any]:
 
 
 def row_estimates(session: Session, keyspace: str) -> dict[str, int | None]:
-    """Return about how many partitions each table of `keyspace` has; None until a node has estimated it.
-
-    A node estimates the ranges it is first replica of, every five minutes; one node stands for all of them.
-    """
+    """Return about how many partitions each table of `keyspace` has; None until a node has estimated it."""
     tables = rows_of(session, "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s", [keyspace])
-    nodes = len(rows_of(session, "SELECT peer FROM system.peers_v2")) + 1
-    estimates: dict[str, int | None] = {}
-    for table in tables:
-        query = "SELECT partitions_count FROM system.size_estimates WHERE keyspace_name = %s AND table_name = %s"
-        ranges = rows_of(session, query, [keyspace, table.table_name])
-        counted = sum(row.partitions_count for row in ranges)
-        estimates[table.table_name] = counted * nodes if ranges else None
-    return estimates
+    nodes = node_count(session)
+    found = {table.table_name: estimate(session, keyspace, table.table_name, nodes) for table in tables}
+    return {name: about.partitions if about else None for name, about in found.items()}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from components.data import comparable_type
 from components.stages import copy_seconds, waits
 from scripts.journal.words import span
 from scripts.release import freezing
@@ -14,7 +15,6 @@ from scripts.release.databases import Databases, Room, check_jars
 from scripts.release.documents import listed
 from scripts.release.errors import RefusedError
 from scripts.release.work import Work
-from scripts.tables.sstables import plain
 
 OUTAGE_SECONDS = 3 * 3600.0  # how long a node may be away and still get what it missed (Cassandra's hint window)
 GRACE_FACTOR = 3
@@ -57,7 +57,7 @@ def say_what_stays_behind(work: Work, data: Mapping[str, Any]) -> None:
         only_new += [
             f"{table['name']}.{pair['target']} that {pair['from']} cannot hold"
             for pair in table["pairs"]
-            if plain(pair["from"]) != plain(pair["to"])
+            if comparable_type(pair["from"]) != comparable_type(pair["to"])
         ]
     if only_new:
         work.figures["only_new"] = only_new

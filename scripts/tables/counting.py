@@ -6,7 +6,7 @@ count  {"tables": {name: rows}, "about": [names]} of the release's tables that a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from cassandra import OperationTimedOut, ReadTimeout
 from cassandra.cluster import Session
 
 from components.data import Data
-from scripts.database.connection import ADMIN, Login, connected, rows_of
+from scripts.database.connection import ADMIN, Login, connected
+from scripts.database.estimates import estimate, node_count
 from scripts.database.schema import Column, existing_columns
 from scripts.tables.request import read_data, read_ring
 
@@ -35,24 +36,28 @@ def count(document: Mapping[str, Any]) -> dict[str, Any]:
     """Count the rows of the release's tables, those that are there."""
     data, ring = read_data(document), read_ring(document)
     with connected(ring, Login(ADMIN, ring.admin_password)) as session:
-        found = count_all(session, data.keyspace, names_of(data), COUNT_SECONDS)
+        found = count_all(session, data.keyspace, tables_there(session, data), COUNT_SECONDS)
     return {
         "tables": {name: counted.rows for name, counted in found.items()},
         "about": [name for name, counted in found.items() if not counted.is_exact],
     }
 
 
-def names_of(data: Data) -> list[str]:
-    """Return every table that the release is about."""
-    pairs = [name for change in data.tables for name in (change.source, change.target)]
-    return [*pairs, *(made.target for made in data.created)]
+def tables_there(session: Session, data: Data) -> dict[str, dict[str, Column]]:
+    """Return the columns of every table that the release is about, of those that are there."""
+    names = [*data.paired, *(made.target for made in data.created)]
+    columns = {name: existing_columns(session, data.keyspace, name) for name in names}
+    return {name: found for name, found in columns.items() if found}
 
 
-def count_all(session: Session, keyspace: str, names: Iterable[str], seconds: float) -> dict[str, Counted]:
-    """Count these tables, those that are there, in so many seconds together."""
-    columns = {name: existing_columns(session, keyspace, name) for name in names}
-    there = {name: partition_of(found) for name, found in columns.items() if found}
-    return {name: count_rows(session, keyspace, name, key, seconds / len(there)) for name, key in there.items()}
+def count_all(
+    session: Session, keyspace: str, there: Mapping[str, Mapping[str, Column]], seconds: float
+) -> dict[str, Counted]:
+    """Count the rows of tables, given with their columns, in so many seconds together."""
+    return {
+        name: count_rows(session, keyspace, name, partition_of(columns), seconds / len(there))
+        for name, columns in there.items()
+    }
 
 
 def count_rows(session: Session, keyspace: str, table: str, partition: tuple[str, ...], seconds: float) -> Counted:
@@ -60,7 +65,8 @@ def count_rows(session: Session, keyspace: str, table: str, partition: tuple[str
 
     Parts are small where nodes estimate many partitions, so that a large table is known by many of them.
     """
-    partitions = estimated_partitions(session, keyspace, table)
+    about = estimate(session, keyspace, table, node_count(session))
+    partitions = about.partitions if about else 0
     parts = max(partitions // PART_PARTITIONS, LEAST_PARTS)
     parts += parts % STRIDE == 0
     token = f"token({', '.join(partition)})"
@@ -82,13 +88,6 @@ def count_part(session: Session, query: str, place: int, parts: int, seconds: fl
     """Count the rows of one of so many parts of the ring."""
     first, last = (-(2**63) + 2**64 * number // parts for number in (place, place + 1))
     return int(next(iter(session.execute(query, (first, last - 1), timeout=seconds))).rows)
-
-
-def estimated_partitions(session: Session, keyspace: str, table: str) -> int:
-    """Return about how many partitions a table has, as one node estimates its own ranges every five minutes."""
-    query = "SELECT partitions_count FROM system.size_estimates WHERE keyspace_name = %s AND table_name = %s"
-    nodes = len(rows_of(session, "SELECT peer FROM system.peers_v2")) + 1
-    return nodes * sum(int(row.partitions_count) for row in rows_of(session, query, [keyspace, table]))
 
 
 def partition_of(columns: Mapping[str, Column]) -> tuple[str, ...]:

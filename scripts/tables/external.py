@@ -18,10 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.data import Data, TableChange
+from components.data import Data, TableChange, comparable_type
 from scripts.database.request import Ring
 from scripts.tables.errors import MisuseError, Refused
-from scripts.tables.sstables import plain
 
 ADMIN = "evenkeel_admin"
 SPARK, DSBULK = "spark", "dsbulk"
@@ -152,7 +151,7 @@ def dsbulk_steps(engine: Engine, ring: Ring, data: Data, change: TableChange, fo
 def beyond_dsbulk(change: TableChange) -> str:
     """Return what in a change DSBulk cannot do, "" when it can do all of it."""
     for pair in change.pairs:
-        if plain(pair.source_type).startswith(("set<", "map<", "list<")):
+        if comparable_type(pair.source_type).startswith(("set<", "map<", "list<")):
             return f"{pair.source} is a collection, whose elements have write times of their own"
     for added in change.added:
         if added.default is not None:

@@ -74,9 +74,8 @@ def mirror(document: Mapping[str, Any]) -> dict[str, Any]:
 def mirrored(document: Mapping[str, Any]) -> dict[str, Any]:
     """Tell which tables of the pairs have their trigger: {"tables": {name: bool}}."""
     data, ring = read_data(document), read_ring(document)
-    names = [name for each in data.tables for name in (each.source, each.target)]
     with connected(ring, Login(ADMIN, ring.admin_password)) as session:
-        return {"tables": {name: TRIGGER in triggers(session, data.keyspace, name) for name in names}}
+        return {"tables": {name: TRIGGER in triggers(session, data.keyspace, name) for name in data.paired}}
 
 
 def probe(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cassandra.cluster import Session
 
-from scripts.database.connection import rows_of
+from scripts.database.estimates import estimate, node_count
 from scripts.tables.tokens import LAST_TOKEN, LEAST_TOKEN, TokenRange
 
 RANGE_BYTES = 10 * 2**20
@@ -17,7 +17,8 @@ LEAST_RANGES, MOST_RANGES = 64, 16_384
 def plan_ranges(session: Session, keyspace: str, table: str) -> list[TokenRange]:
     """Return ranges that cover the whole ring once, of about RANGE_BYTES each by the nodes' own estimates."""
     tokens = [token.value for token in session.cluster.metadata.token_map.ring]
-    return cut(tokens, wanted(estimated_bytes(session, keyspace, table)))
+    about = estimate(session, keyspace, table, node_count(session))
+    return cut(tokens, wanted(about.size if about else None))
 
 
 def wanted(size: int | None) -> int:
@@ -43,17 +44,3 @@ def cut(tokens: Sequence[int], count: int) -> list[TokenRange]:
 def share(tokens: TokenRange) -> float:
     """Return which part of the whole ring a range is, and so about which part of the rows."""
     return (tokens.end - tokens.start) / (LAST_TOKEN - LEAST_TOKEN)
-
-
-def estimated_bytes(session: Session, keyspace: str, table: str) -> int | None:
-    """Return about how many bytes the table has, counted once; None until a node has estimated it (every 5 minutes).
-
-    A node estimates the ranges it is first replica of; one node stands for all of them.
-    """
-    nodes = len(rows_of(session, "SELECT peer FROM system.peers_v2")) + 1
-    query = (
-        "SELECT mean_partition_size, partitions_count FROM system.size_estimates"
-        " WHERE keyspace_name = %s AND table_name = %s"
-    )
-    found = rows_of(session, query, [keyspace, table])
-    return sum(row.mean_partition_size * row.partitions_count for row in found) * nodes if found else None

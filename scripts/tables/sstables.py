@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from components.data import Data, TableChange
+from components.data import Data, TableChange, comparable_type
 
 
 def obstacle(data: Data, dropped_before: Mapping[str, Sequence[str]]) -> str | None:
@@ -30,7 +30,7 @@ def obstacle_of(change: TableChange, dropped_before: Sequence[str]) -> str | Non
     widened = [
         f"{pair.source} is widened from {pair.source_type} to {pair.target_type}"
         for pair in change.pairs
-        if plain(pair.source_type) != plain(pair.target_type)
+        if comparable_type(pair.source_type) != comparable_type(pair.target_type)
     ]
     dropped = [f"{name} is dropped" for name in change.dropped]
     defaults = [
@@ -38,11 +38,6 @@ def obstacle_of(change: TableChange, dropped_before: Sequence[str]) -> str | Non
     ]
     before = [f"{name} was dropped from it once" for name in dropped_before]
     return next(iter([*renamed, *widened, *dropped, *defaults, *before]), None)
-
-
-def plain(cql_type: str) -> str:
-    """Return a type as it is compared."""
-    return cql_type.replace(" ", "").replace("varchar", "text")
 
 
 def requests(data: Data) -> list[dict[str, str]]:

@@ -13,12 +13,12 @@ from typing import Any
 
 from cassandra.cluster import Session
 
-from components.data import Created, TableChange
+from components.data import Created, TableChange, comparable_type
 from scripts.database.connection import ADMIN, Login, addresses_up, change, connected, rows_of, say, schema_versions
 from scripts.database.request import TableSpec
 from scripts.database.roles import ensure_rights
-from scripts.database.schema import existing_columns, existing_key
-from scripts.tables.counting import count_all, names_of
+from scripts.database.schema import Column, existing_columns, existing_key
+from scripts.tables.counting import count_all, tables_there
 from scripts.tables.errors import Refused
 from scripts.tables.mirroring import exists, require_whole, triggers
 from scripts.tables.request import read_data, read_ring
@@ -40,20 +40,24 @@ def inspect(document: Mapping[str, Any]) -> dict[str, Any]:
         known = {str(host.address) for host in session.cluster.metadata.all_hosts()} | set(ring.contact_points)
         query = "SELECT table_name, gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = %s"
         graces = {row.table_name: row.gc_grace_seconds for row in rows_of(session, query, [data.keyspace])}
-        counted = count_all(session, data.keyspace, names_of(data), LOOK_SECONDS)
+        there = tables_there(session, data)
+        counted = count_all(session, data.keyspace, there, LOOK_SECONDS)
         return {
             "nodes": {address: {"up": address in up} for address in sorted(known)},
             "agreement": len(schema_versions(session)) == 1,
             "tables": {
-                name: {**look(session, data.keyspace, name), "gc_grace_seconds": graces[name], "rows": found.rows}
-                for name, found in counted.items()
+                name: {
+                    **look(session, data.keyspace, name, columns),
+                    "gc_grace_seconds": graces[name],
+                    "rows": counted[name].rows,
+                }
+                for name, columns in there.items()
             },
         }
 
 
-def look(session: Session, keyspace: str, table: str) -> dict[str, Any]:
-    """Return what the schema says of one table."""
-    columns = existing_columns(session, keyspace, table)
+def look(session: Session, keyspace: str, table: str, columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Return what the schema says of one table with these columns."""
     return {
         "columns": {name: column.type for name, column in columns.items()},
         "dropped": dropped_columns(session, keyspace, table),
@@ -102,8 +106,8 @@ def ensure(session: Session, keyspace: str, new: Created, options: tuple[str, ..
         change(session, statement(keyspace, new, options))
         say(f"created the table {keyspace}.{new.target}")
         return "created"
-    there = {name: plain(column.type) for name, column in found.items()}
-    wanted = {name: plain(kind) for name, kind in new.columns.items()}
+    there = {name: comparable_type(column.type) for name, column in found.items()}
+    wanted = {name: comparable_type(kind) for name, kind in new.columns.items()}
     statics = {name for name, column in found.items() if column.kind == "static"}
     if there != wanted or tuple(existing_key(found)) != new.key or statics != set(new.statics):
         raise Refused(f"there is a table {keyspace}.{new.target} already, and it is another one; see what it is")
@@ -116,11 +120,6 @@ def statement(keyspace: str, new: Created, options: tuple[str, ...]) -> str:
     key = ", ".join([f"({', '.join(new.partition)})", *new.key[len(new.partition) :]])
     having = f" WITH {' AND '.join(options)}" if options else ""
     return f"CREATE TABLE IF NOT EXISTS {keyspace}.{new.target} ({', '.join(columns)}, PRIMARY KEY ({key})){having}"
-
-
-def plain(kind: str) -> str:
-    """Return a type as the schema writes it, without spaces."""
-    return kind.replace(" ", "").replace("varchar", "text")
 
 
 def stored(session: Session, keyspace: str, table: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -25,7 +25,7 @@ class Session:
 
     def execute(self, query: str, parameters: Any = None, timeout: float = 0.0) -> list[Any]:
         if "size_estimates" in query:
-            return [SimpleNamespace(partitions_count=self.partitions // 4)]
+            return [SimpleNamespace(partitions_count=self.partitions // 4, mean_partition_size=100)]
         if "peers_v2" in query:
             return [SimpleNamespace(peer=number) for number in range(3)]
         assert "token(shop, day) >= %s" in query

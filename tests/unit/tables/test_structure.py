@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.data import Created
+from components.data import Created, comparable_type
 from scripts.tables.request import read_change
-from scripts.tables.structure import as_made, options_of, plain, statement
+from scripts.tables.structure import as_made, options_of, statement
 from tests.system.mirror_lab import data_document
 
 
@@ -50,4 +50,4 @@ def test_options_are_written_as_cassandra_reads_them() -> None:
 
 
 def test_types_are_compared_without_spaces_and_with_one_word_for_text() -> None:
-    assert plain("map<varchar, int>") == plain("map<text,int>")
+    assert comparable_type("map<varchar, int>") == comparable_type("map<text,int>")
