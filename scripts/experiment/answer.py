@@ -91,9 +91,7 @@ def ended_otherwise(cell: Cell) -> list[str]:
 def complaints(results: Results, cell: Cell) -> list[str]:
     """What users noticed in a cell, in one sentence."""
     found = []
-    baseline = results.baseline(cell.level.name)
-    usual = baseline.requests.value if baseline else 0.0
-    if cell.requests.value > usual:
+    if results.fails_more(cell):
         found.append(f"{cell.requests.failures:,} of {cell.requests.tries:,} requests failed")
     for figure, against in cell.against.items():
         if against.verdict is Verdict.WORSE:

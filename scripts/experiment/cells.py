@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from scripts.experiment.errors import FolderError
-from scripts.experiment.plan import CONTROLS, EXPECTED, RELEASES, Level
+from scripts.experiment.plan import CONTROLS, RELEASES, Level, ends_otherwise
 from scripts.experiment.records import Experiment, Run, read_experiment, read_run
 from scripts.experiment.reduce import RunSummary, summary_of, together
 from scripts.experiment.statistics.bounds import Rate, rate
@@ -113,11 +113,9 @@ class Cell:
     @property
     def unexpected(self) -> list[Measured]:
         """Runs whose release did not end as its scenario has it."""
-        wanted = EXPECTED.get(self.scenario)
-        return [
-            measured for measured in self.measured
-            if wanted and (measured.run.release is None or measured.run.release.verdict != wanted)
-        ]  # fmt: skip
+        verdicts = [each.run.release.verdict if each.run.release else None for each in self.measured]
+        both = zip(self.measured, verdicts, strict=True)
+        return [measured for measured, verdict in both if ends_otherwise(self.scenario, verdict)]
 
     def percentile_ms(self, percent: float) -> float:
         """A percentile of all the cell's requests, in ms: of rare ones, a single run has too few to tell."""
@@ -169,6 +167,11 @@ class Results:
     def baseline(self, level: str) -> Cell | None:
         """The runs of a level without a release."""
         return self.cell(level, "none", None)
+
+    def fails_more(self, cell: Cell) -> bool:
+        """Whether more of a cell's requests failed than without a release."""
+        baseline = self.baseline(cell.level.name)
+        return cell.requests.value > (baseline.requests.value if baseline else 0.0)
 
     @property
     def strategies(self) -> list[str]:

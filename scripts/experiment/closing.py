@@ -7,13 +7,13 @@ from typing import Any
 
 from scripts.experiment import soak
 from scripts.experiment.folder import Folder
-from scripts.experiment.plan import EXPECTED
+from scripts.experiment.plan import EXPECTED, ends_otherwise
 from scripts.experiment.report_words import runs_in_words
 
 
 def sentences(folder: Folder) -> list[str]:
     """A sentence for each strategy and for the runs without a release; for a soak, what memory and disk did."""
-    runs = [folder.read_run(run["id"]) for run in folder.document["runs"] if folder.is_done(run["id"])]
+    runs = folder.finished_runs()
     strategies = dict.fromkeys(run["strategy"] for run in runs)
     found = [
         in_words(strategy or "no release", [run for run in runs if run["strategy"] == strategy])
@@ -29,7 +29,7 @@ def faults(folder: Folder) -> list[str]:
     How many requests fail, and how long they take, is what an experiment is made to find out. A soak is a test: there a
     failed request, and memory or disk that grows, is a fault as well.
     """
-    runs = [folder.read_run(run["id"]) for run in folder.document["runs"] if folder.is_done(run["id"])]
+    runs = folder.finished_runs()
     found = [f"{run['id']}: the release ended otherwise than planned" for run in runs if is_otherwise(run)]
     found += [f"{run['id']}: acknowledged writes are missing" for run in runs if not is_sound(run)]
     if folder.document["kind"] == "soak":
@@ -41,8 +41,7 @@ def faults(folder: Folder) -> list[str]:
 
 def is_otherwise(run: Mapping[str, Any]) -> bool:
     """Whether a run has a release and it did not end as its scenario has it."""
-    wanted = EXPECTED.get(run["scenario"])
-    return wanted is not None and (run["release"] or {}).get("verdict") != wanted
+    return ends_otherwise(run["scenario"], (run["release"] or {}).get("verdict"))
 
 
 def is_sound(run: Mapping[str, Any]) -> bool:

@@ -278,10 +278,11 @@ def in_words(document: Mapping[str, Any]) -> str:
     what = " ".join(part for part in (release["version"], release["verdict"]) if part) if release else ""
     ended = f", {what} in {release['seconds']:.0f} s" if release else ""
     notes = f" ({'; '.join(document['notes'])})" if document["notes"] else ""
-    check = document.get("check")
-    writes = ", every acknowledged write is there" if check and check["passed"] else ""
-    if check and not check["passed"]:
-        writes = f", ACKNOWLEDGED WRITES ARE MISSING: {check['summary']}"
+    writes = ""
+    if check := document.get("check"):
+        writes = ", every acknowledged write is there"
+        if not check["passed"]:
+            writes = f", ACKNOWLEDGED WRITES ARE MISSING: {check['summary']}"
     return f"{document['sent']} requests, {document['failed']} failed{ended}{writes}{notes}"
 
 

@@ -130,6 +130,11 @@ class Folder:
         """Whether the run has been measured."""
         return self.read_run(run).get("outcome") == "finished"
 
+    def finished_runs(self) -> list[dict[str, Any]]:
+        """What run.json says of each run that has been measured, in their order."""
+        runs = [self.read_run(run["id"]) for run in self.document["runs"]]
+        return [run for run in runs if run.get("outcome") == "finished"]
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing has been measured, not even the knee."""

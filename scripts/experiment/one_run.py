@@ -25,6 +25,7 @@ from scripts.experiment.plan import (
     Level,
     Run,
     Settings,
+    ends_otherwise,
     next_version,
 )
 from scripts.experiment.writes import Where, WriteTest
@@ -246,8 +247,8 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
 def remarks(run: Run, level: Level, measured: Measured, release: dict[str, Any] | None) -> list[str]:
     """What a reader of the run should know before taking its figures as they are."""
     found = []
-    wanted = EXPECTED.get(run.scenario)
-    if wanted and release and release["verdict"] != wanted:
+    if release and ends_otherwise(run.scenario, release["verdict"]):
+        wanted = EXPECTED[run.scenario]
         found.append(f"the release should have {wanted} and is {release['verdict']}: {release['reason']}")
     if run.scenario == "unchanged" and release and (release["status"] or release["id"]):
         found.append(f"`pulumi up` without a change ended with {release['status']} and release {release['id']}")

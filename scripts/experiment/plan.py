@@ -197,6 +197,11 @@ def make_runs(settings: Settings, levels: Sequence[Level], seed: int) -> list[Ru
     return runs
 
 
+def ends_otherwise(scenario: str, verdict: str | None) -> bool:
+    """Whether a scenario has a release, and it did not end as that has it; no verdict is none that was wanted."""
+    return scenario in EXPECTED and verdict != EXPECTED[scenario]
+
+
 def next_version(versions: Sequence[str], live: str) -> str:
     """The version whose turn it is; the first one where what is live is none of them."""
     return versions[(versions.index(live) + 1) % len(versions)] if live in versions else versions[0]

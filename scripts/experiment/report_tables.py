@@ -94,10 +94,8 @@ def tone_of(results: Results, cell: Cell) -> str:
     """How a cell as a whole is to be taken; a saturated level is not judged."""
     if cell.level.saturated:
         return ""
-    baseline = results.baseline(cell.level.name)
     verdicts = {against.verdict for against in cell.against.values()}
-    usual = baseline.requests.value if baseline else 0
-    if cell.requests.value > usual or cell.lost_writes or Verdict.WORSE in verdicts:
+    if results.fails_more(cell) or cell.lost_writes or Verdict.WORSE in verdicts:
         return "bad"
     is_good = verdicts == {Verdict.NO_WORSE} and len(cell.against) == len(cell.judged) and not cell.unexpected
     return "good" if is_good else "open"

@@ -222,10 +222,10 @@ class LoadTest:
         ended_before = attack.done()
         if not ended_before:
             self._at.run('kill -INT "$(cat pid)"', check=False)
+        limit = self.load.timeout + END_SECONDS
         try:
-            attack.result(self.load.timeout + END_SECONDS)
+            attack.result(limit)
         except TimeoutError as error:
-            limit = self.load.timeout + END_SECONDS
             raise LoadError(f"vegeta was told to end and had not {limit:g} s later") from error
         return ended_before
 

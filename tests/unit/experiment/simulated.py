@@ -111,6 +111,16 @@ def write_run(folder, run, plan, dice, started):
     })  # fmt: skip
 
 
+def edit_run(folder, name, *changes):
+    """Change what a run's run.json says: (text, another text) each."""
+    place = folder / "runs" / name / "run.json"
+    text = place.read_text("utf-8")
+    for old, new in changes:
+        assert old in text, text
+        text = text.replace(old, new)
+    place.write_text(text, "utf-8")
+
+
 def write_soak(folder, releases=20, leak=0):
     """soak.csv of three hosts whose memory goes up and down, and grows by `leak` bytes a release on the last one."""
     lines = ["release,at,host,service,memory_bytes,disk_bytes"]

@@ -9,8 +9,9 @@ from scripts.experiment.folder import write_json
 from scripts.experiment.records import read_run
 from scripts.experiment.reduce import summary_of
 from scripts.experiment.statistics.inferiority import Verdict
-from tests.unit.experiment.simulated import Simulation, write_experiment
+from tests.unit.experiment.simulated import Simulation, edit_run, write_experiment
 
+RUN = "002-low-successful-bluegreen-1"
 BRIEF = {"levels": ("low", "medium"), "seconds": 10, "noise": 0.02}
 
 
@@ -85,8 +86,7 @@ def test_every_figure_of_the_thesis_is_compared_by_its_own_test(results):
 
 def test_a_release_that_ended_otherwise_shows_nothing(tmp_path):
     folder = write_experiment(tmp_path / "one", Simulation(**BRIEF, strategies=("bluegreen",), slower={}))
-    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
-    place.write_text(place.read_text().replace('"succeeded"', '"failed"'), "utf-8")
+    edit_run(folder, RUN, ('"succeeded"', '"failed"'))
     found = answer(read_results(folder), "bluegreen")
     assert found.noticed is Noticed.UNKNOWN
     assert found.reasons == ("low, successful release: 1 of 5 ended otherwise than planned",)
@@ -95,8 +95,7 @@ def test_a_release_that_ended_otherwise_shows_nothing(tmp_path):
 def test_a_lost_write_is_noticed_whatever_the_level(tmp_path):
     plan = Simulation(**BRIEF, knee=10, strategies=("bluegreen",), slower={})
     folder = write_experiment(tmp_path / "one", plan)
-    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
-    place.write_text(place.read_text().replace('"notes": []', '"notes": [], "check": {"passed": false}'), "utf-8")
+    edit_run(folder, RUN, ('"notes": []', '"notes": [], "check": {"passed": false}'))
     found = answer(read_results(folder), "bluegreen")
     assert found.noticed is Noticed.YES
     assert found.reasons == ("low, successful release: acknowledged writes were lost in 1 of 5 runs",)
@@ -104,8 +103,7 @@ def test_a_lost_write_is_noticed_whatever_the_level(tmp_path):
 
 def test_failures_are_noticed_however_fast_they_are(tmp_path):
     folder = write_experiment(tmp_path / "one", Simulation(**BRIEF, strategies=("bluegreen",), slower={}))
-    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
-    place.write_text(place.read_text().replace('"missing": 0', '"missing": 1'), "utf-8")
+    edit_run(folder, RUN, ('"missing": 0', '"missing": 1'))
     found = answer(read_results(folder), "bluegreen")
     assert found.noticed is Noticed.YES
     assert found.reasons == ("low, successful release: 1 of 1,001 requests failed",)
@@ -187,9 +185,8 @@ def test_an_experiment_without_a_finished_run_is_one_sentence(tmp_path):
 
 def test_a_release_that_ended_otherwise_is_found(tmp_path):
     folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=1, seconds=10))
-    place = folder / "runs" / "002-low-successful-bluegreen-1"
-    text = (place / "run.json").read_text().replace('"succeeded"', '"held"')
-    (place / "run.json").write_text(text, "utf-8")
+    edit_run(folder, RUN, ('"succeeded"', '"held"'))
+    place = folder / "runs" / RUN
     cell = read_results(folder).cell("low", "successful", "bluegreen")
     assert [measured.run.release.verdict for measured in cell.unexpected] == ["held"]
     assert summary_of(place).requests == 200

@@ -14,8 +14,9 @@ from scripts.experiment.pictures import timelines
 from scripts.experiment.pictures.capacity import soak_picture
 from scripts.experiment.report import make
 from scripts.experiment.statistics.bounds import rate
-from tests.unit.experiment.simulated import Simulation, write_experiment, write_soak
+from tests.unit.experiment.simulated import Simulation, edit_run, write_experiment, write_soak
 
+RUN = "002-low-successful-bluegreen-1"
 VOID = {"meta", "img", "br", "link"}
 
 
@@ -184,11 +185,7 @@ def test_the_hosts_that_grew_most_are_named_in_a_soaks_picture(tmp_path):
 
 def test_what_went_wrong_with_runs_is_on_the_page(tmp_path, without_pictures):
     folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
-    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
-    text = (
-        place.read_text().replace('"succeeded"', '"held"').replace('"notes": []', '"notes": ["the generator was late"]')
-    )
-    place.write_text(text, "utf-8")
+    edit_run(folder, RUN, ('"succeeded"', '"held"'), ('"notes": []', '"notes": ["the generator was late"]'))
     (folder / "runs" / "010-low-failing-halves-2" / "run.json").unlink()
     page = Page(make(folder).read_text("utf-8"))
     assert "planned and not measured: 1, 010-low-failing-halves-2" in page.text
@@ -199,12 +196,10 @@ def test_what_went_wrong_with_runs_is_on_the_page(tmp_path, without_pictures):
 
 def test_writes_that_were_followed_up_are_on_the_page(tmp_path, without_pictures):
     folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
-    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
-    text = place.read_text("utf-8")
-    for passed, missing in (("true", 0), ("false", 1)):
-        place.write_text(text.replace('"notes": []', f'"notes": [], "check": {{"passed": {passed}}}'), "utf-8")
-        said = f"in 1 run; acknowledged ones missing after {missing}"
-        assert said in Page(make(folder).read_text("utf-8")).text
+    edit_run(folder, RUN, ('"notes": []', '"notes": [], "check": {"passed": true}'))
+    assert "in 1 run; acknowledged ones missing after 0" in Page(make(folder).read_text("utf-8")).text
+    edit_run(folder, RUN, ('"passed": true', '"passed": false'))
+    assert "in 1 run; acknowledged ones missing after 1" in Page(make(folder).read_text("utf-8")).text
 
 
 @pytest.mark.parametrize(
@@ -219,8 +214,7 @@ def test_a_control_that_is_worse_is_said_to_be(tmp_path, without_pictures, contr
 def test_a_machine_that_others_used_as_well_is_said_to_be_one(tmp_path, without_pictures):
     folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
     assert "this machine was not alone" not in Page(make(folder).read_text("utf-8")).text
-    place = folder / "runs" / "002-low-successful-bluegreen-1" / "run.json"
-    place.write_text(place.read_text("utf-8").replace('"stolen": 0.004', '"stolen": 0.31'), "utf-8")
+    edit_run(folder, RUN, ('"stolen": 0.004', '"stolen": 0.31'))
     assert "its hypervisor gave others 0.40 % to 31.0 % of the processors" in Page(make(folder).read_text("utf-8")).text
 
 
