@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -166,5 +165,5 @@ def check_room(data: Mapping[str, Any], found: Mapping[str, Room]) -> None:
             has = "share a disk that has" if len(sharing) > 1 else "has"
             raise RefusedError(
                 f"{listed(sorted(sharing))} {has} {free // MIB} MiB free, and a second copy of {names} needs"
-                f" {math.ceil(needed / MIB)} MiB there while it is made; make room first"
+                f" {max(needed // MIB, 1)} MiB there while it is made; make room first"
             )
