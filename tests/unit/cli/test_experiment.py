@@ -23,6 +23,12 @@ def test_a_soak_is_as_many_runs_as_it_says(asked):
     assert [(settings.kind, settings.runs) for settings in asked] == [("soak", 7)]
 
 
+def test_a_soaks_load_is_a_share_of_what_the_machine_carries_unless_a_level_is_given(asked):
+    assert invoke("--soak", "7").exit_code == 0
+    assert invoke("--soak", "7", "--levels", "20/40", "--no-knee").exit_code == 0
+    assert [(settings.levels, settings.knee) for settings in asked] == [(("40%",), True), (("20/40",), False)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
