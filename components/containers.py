@@ -6,7 +6,7 @@ import pulumi
 
 from components.addressing import gateway
 from components.commands import ask_here, run_here
-from components.host import MachineArgs
+from components.host import MachineArgs, Power
 from components.settings import Settings
 
 PER_MACHINE_DISK_MB = 100
@@ -61,7 +61,13 @@ class Containers(pulumi.ComponentResource):
             triggers=[inputs],
         )
 
-    def local_name(self, host: str) -> str:
+    def power(self, host: str, address: str) -> Power:
+        """Return what podman is asked by."""
+        del address
+        on, off = (["scripts.containers", verb, "--stack", self.settings.stack, host] for verb in ("start", "stop"))
+        return Power(on, off)
+
+    def _called(self, host: str) -> str:
         """Return the container's name."""
         return f"{self.settings.prefix}-{host}"
 
@@ -87,13 +93,13 @@ class Containers(pulumi.ComponentResource):
         return {
             "stack": self.settings.stack,
             "name": args.name,
-            "container": self.local_name(args.name),
+            "container": self._called(args.name),
             "image": self.image,
             "network": self.settings.prefix,
             "address": args.address,
             "cpus": args.size.vcpus,
             "memory_mb": args.size.memory_mb,
-            "volumes": {f"{self.local_name(args.name)}-{what}": path for what, path in args.volumes.items()},
+            "volumes": {f"{self._called(args.name)}-{what}": path for what, path in args.volumes.items()},
             "publish": [f"{outside}:{inside}" for outside, inside in args.publish.items()],
             "dns": [str(address) for address in self.settings.name_servers],
             "search": self.settings.names.zone,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import pulumi
@@ -11,6 +11,14 @@ import pulumi
 from components.commands import Login
 from components.keys import SshKey
 from components.settings import Settings, Size
+
+
+@dataclass(frozen=True)
+class Power:
+    """What starts and what stops a machine, run by the deployer: a module of this project and its arguments."""
+
+    on: list[str]
+    off: list[str]
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,8 @@ class Substrate(Protocol):
         """Provide a machine that answers SSH; return its id, which changes when the machine is another one."""
         ...
 
-    def local_name(self, host: str) -> str | None:
-        """Return what the host is called on the deployer's machine, if it is there at all."""
+    def power(self, host: str, address: str) -> Power:
+        """Return what starts and what stops the host's machine."""
         ...
 
 
@@ -65,7 +73,7 @@ class Host(pulumi.ComponentResource):
         self.role = args.role
         self.site = args.site
         self.address = str(args.settings.addresses[name])
-        self.container = args.substrate.local_name(name)
+        self.power = args.substrate.power(name, self.address)
         child = pulumi.ResourceOptions(parent=self)
         self.key = SshKey(f"{name}-host-key", child)
         self.id_ = args.substrate.machine(self._machine(name, args), child)
@@ -85,7 +93,7 @@ class Host(pulumi.ComponentResource):
             publish=args.publish,
         )
 
-    def describe(self) -> dict[str, pulumi.Input[str | None]]:
+    def describe(self) -> dict[str, pulumi.Input[object]]:
         """Return the host's entry in the stack's inventory."""
         return {
             "name": self.name,
@@ -93,5 +101,5 @@ class Host(pulumi.ComponentResource):
             "site": self.site,
             "address": self.address,
             "host_key": self.key.public,
-            "container": self.container,
+            "power": asdict(self.power),
         }

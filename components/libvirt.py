@@ -14,7 +14,7 @@ import pulumi_libvirt as libvirt
 
 from components.cloud_init import Seed, mac_of, make_seed
 from components.commands import ask_here, run_here
-from components.host import MachineArgs
+from components.host import MachineArgs, Power
 from components.hypervisor import facts_of, needs_of, vcpus_of
 from components.settings import Settings
 
@@ -133,10 +133,10 @@ class Libvirt(pulumi.ComponentResource):
         }
         self.register_outputs({"image": self.image})
 
-    def local_name(self, host: str) -> str | None:
-        """Return None: a virtual machine is no part of the deployer's machine, even where it runs on it."""
-        del host
-        return None
+    def power(self, host: str, address: str) -> Power:
+        """Return what its hypervisor is asked by."""
+        place = ("--uri", self.settings.libvirt.uris[host], "--address", address, "--domain", self._called(host), host)
+        return Power(["scripts.vms", "on", *place], ["scripts.vms", "off", *place])
 
     def machine(self, args: MachineArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
         """Provide a virtual machine that answers SSH; return its id.
@@ -168,7 +168,7 @@ class Libvirt(pulumi.ComponentResource):
         )
         return libvirt.Domain(
             f"{args.name}-machine",
-            name=self._called(args),
+            name=self._called(args.name),
             type=hypervisor.domain_type,
             machine="pc",
             cpu={"mode": "maximum"},
@@ -182,9 +182,9 @@ class Libvirt(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(opts, once),
         )
 
-    def _called(self, args: MachineArgs) -> str:
-        """Return what the machine is called on its hypervisor."""
-        return f"{self.settings.prefix}-{args.name}"
+    def _called(self, host: str) -> str:
+        """Return what a host's machine is called on its hypervisor."""
+        return f"{self.settings.prefix}-{host}"
 
     def _root_disk(
         self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
@@ -192,7 +192,7 @@ class Libvirt(pulumi.ComponentResource):
         """Lay an empty disk over the image."""
         disk = libvirt.Volume(
             f"{args.name}-root",
-            name=seed.digest.apply(lambda digest: f"{self._called(args)}-root-{digest}.qcow2"),
+            name=seed.digest.apply(lambda digest: f"{self._called(args.name)}-root-{digest}.qcow2"),
             pool=hypervisor.pool,
             base_volume_id=hypervisor.base.id,
             format="qcow2",
@@ -207,7 +207,7 @@ class Libvirt(pulumi.ComponentResource):
         """Write the seed onto a disk of its own, which cloud-init looks for."""
         disk = libvirt.CloudInitDisk(
             f"{args.name}-seed",
-            name=seed.digest.apply(lambda digest: f"{self._called(args)}-seed-{digest}.iso"),
+            name=seed.digest.apply(lambda digest: f"{self._called(args.name)}-seed-{digest}.iso"),
             pool=hypervisor.pool,
             user_data=seed.user_data,
             meta_data=seed.meta_data,
@@ -226,7 +226,7 @@ class Libvirt(pulumi.ComponentResource):
         for what in sorted(args.volumes):
             disk = libvirt.Volume(
                 f"{args.name}-{what}-disk",
-                name=f"{self._called(args)}-{what}.qcow2",
+                name=f"{self._called(args.name)}-{what}.qcow2",
                 pool=hypervisor.pool,
                 size=self.settings.libvirt.data_gb * GIB,
                 format="qcow2",

@@ -117,7 +117,7 @@ def stack_of(
         "name": settings.stack,
         "service": settings.names.service_name,
         "hosts": [
-            {key: value for key, value in host.describe().items() if key != "container"}
+            {key: value for key, value in host.describe().items() if key != "power"}
             for host in hosts
             if host.role in ROLES
         ],

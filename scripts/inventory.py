@@ -60,14 +60,18 @@ class UnknownHostError(InventoryError):
 
 @dataclass(frozen=True)
 class Host:
-    """One machine. `site` is None where it serves all sites, `container` where it is no container of this machine."""
+    """One machine. `site` is None where it serves all sites.
+
+    `on` and `off` are what starts and stops it from here: a module of this project and its arguments.
+    """
 
     name: str
     role: Role
     site: str | None
     address: str
     host_key: str
-    container: str | None
+    on: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -293,5 +297,6 @@ def parse_host(host: Mapping[str, Any]) -> Host:
         site=host.get("site"),
         address=str(host["address"]),
         host_key=str(host["host_key"]).strip(),
-        container=host.get("container"),
+        on=tuple(host["power"]["on"]),
+        off=tuple(host["power"]["off"]),
     )

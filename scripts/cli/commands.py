@@ -139,19 +139,19 @@ def logs(
 def stop(
     names: Annotated[list[str], typer.Argument(metavar="HOST...", help="Hosts to stop.")], stack: StackOption = None
 ) -> None:
-    """Stop hosts that are containers of this machine, as a power cut would."""
+    """Shut hosts down, in an orderly way; they stay so until they are started."""
     inventory = load(stack)
-    raise typer.Exit(switch("stop", inventory, containers(inventory, names)))
+    raise typer.Exit(run_all([inventory.host(name).off for name in names]))
 
 
 @app.command()
 def start(
     names: Annotated[list[str], typer.Argument(metavar="HOST...", help="Hosts to start.")], stack: StackOption = None
 ) -> None:
-    """Start hosts that are containers of this machine, and wait until their services run."""
+    """Start hosts that are shut down, and wait until their services run."""
     inventory = load(stack)
-    hosts = containers(inventory, names)
-    if status := switch("start", inventory, hosts):
+    hosts = [inventory.host(name) for name in names]
+    if status := run_all([host.on for host in hosts]):
         raise typer.Exit(status)
     for host in hosts:
         wait_for(inventory, host)
@@ -209,21 +209,10 @@ def exit_status(problems: Sequence[Problem]) -> int:
     return 1 if any(problem.grave for problem in problems) else 0
 
 
-def containers(inventory: Inventory, names: Sequence[str]) -> list[Host]:
-    """The hosts of these names, all of them containers of this machine."""
-    hosts = [inventory.host(name) for name in names]
-    for host in hosts:
-        if host.container is None:
-            raise InventoryError(f"{host.name} is no container of this machine", "stop or start it where it runs")
-    return hosts
-
-
-def switch(verb: str, inventory: Inventory, hosts: Sequence[Host]) -> int:
-    """Let scripts.containers stop or start these hosts; its exit status."""
-    names = [host.name for host in hosts]
-    print(f"asking podman to {verb} {', '.join(names)}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "scripts.containers", verb, "--stack", inventory.stack, *names]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+def run_all(commands: Sequence[Sequence[str]]) -> int:
+    """Run modules of this project, all at once; the worst exit status."""
+    started = [subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT) for command in commands]
+    return max(process.wait() for process in started)
 
 
 def wait_for(inventory: Inventory, host: Host) -> None:

@@ -47,8 +47,7 @@ def judge_reachable(view: View) -> Iterator[Problem]:
             continue
         host, error = report.host, report.error
         if isinstance(error, UnreachableError):
-            remedy = f"evenkeel start {host.name}" if host.container else f"see whether the machine {host.address} runs"
-            yield Problem(host.name, f"{host.name} does not answer ({error.reason})", remedy)
+            yield Problem(host.name, f"{host.name} does not answer ({error.reason})", f"evenkeel start {host.name}")
         elif isinstance(error, DeadlineError):
             yield Problem(host.name, f"{host.name} answers too slowly: {error.reason}", f"evenkeel ssh {host.name} top")
         else:

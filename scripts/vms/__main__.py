@@ -1,7 +1,7 @@
 """`python -m scripts.vms VERB`: reach, check, ready and stop read JSON on standard input.
 
 mend and let-go read the state there, and print it where something is lost: it is to be imported then. These and purge
-take --prefix, the hypervisors' --uri, and --pool.
+take --prefix, the hypervisors' --uri, and --pool. on and off take the machine's host and where it is.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from scripts.verbs import run_verb
 from scripts.vms.check import check_hypervisor
 from scripts.vms.errors import VmError
 from scripts.vms.known import hypervisors_of, known_things
-from scripts.vms.machine import await_machine, stop_machine
+from scripts.vms.machine import await_machine, stop_machine, switch_off
 from scripts.vms.mend import (
     Losses,
     find_losses,
@@ -57,6 +57,15 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--uri", action="append", default=[])
         verb.add_argument("--pool", default="", help="an existing one that the stack's volumes are in")
         verb.set_defaults(action=action)
+    for name, action, text in (
+        ("on", _on, "start a machine, and wait until it answers"),
+        ("off", _off, "shut a machine down"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        for option in ("--uri", "--address", "--domain"):
+            verb.add_argument(option, required=True)
+        verb.add_argument("host", metavar="HOST")
+        verb.set_defaults(action=action)
     return parser
 
 
@@ -74,6 +83,22 @@ def _ready(_: argparse.Namespace) -> None:
 
 def _stop(_: argparse.Namespace) -> None:
     stop_machine(Machine.parse(sys.stdin.read()))
+
+
+def _on(arguments: argparse.Namespace) -> None:
+    require(arguments.uri)
+    await_machine(_machine(arguments))
+    print(f"started: {arguments.host}")
+
+
+def _off(arguments: argparse.Namespace) -> None:
+    require(arguments.uri)
+    switch_off(_machine(arguments))
+    print(f"stopped: {arguments.host}")
+
+
+def _machine(arguments: argparse.Namespace) -> Machine:
+    return Machine(arguments.uri, arguments.domain, arguments.host, arguments.address)
 
 
 def _mend(arguments: argparse.Namespace) -> None:

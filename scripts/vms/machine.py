@@ -1,4 +1,4 @@
-"""One machine: waiting until it answers, and its orderly stop. Both may be run again."""
+"""One machine: waiting until it answers, and its stop. All of it may be run again."""
 
 import sys
 import time
@@ -39,6 +39,13 @@ def stop_machine(machine: Machine) -> None:
             print(f"{machine.name} does not shut down: it will be switched off", file=sys.stderr)
             return
         time.sleep(POLL_SECONDS)
+
+
+def switch_off(machine: Machine) -> None:
+    """Shut the machine down, and have it off in the end."""
+    stop_machine(machine)
+    if state_of(machine) == "running":
+        virsh(machine.uri, "destroy", machine.id, what=f"Switching off host {machine.name}")
 
 
 def state_of(machine: Machine) -> str:

@@ -41,7 +41,7 @@ class Needs(Spec):
 
 @dataclass(frozen=True)
 class Machine(Spec):
-    """One machine: its hypervisor, its UUID there, its host's name and address."""
+    """One machine: its hypervisor, its UUID or name there, its host's name and address."""
 
     uri: str
     id: str

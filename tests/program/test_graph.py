@@ -178,6 +178,9 @@ def test_the_inventory_lists_every_host_with_address_and_key(graph: Graph) -> No
     hosts = graph.inventory["hosts"]
     assert len({host["address"] for host in hosts}) == 16
     assert all(host["host_key"].startswith("ssh-ed25519 ") for host in hosts)
+    power = {host["name"]: host["power"] for host in hosts}
+    assert power["lb-b"]["on"] == ["scripts.containers", "start", "--stack", "dev", "lb-b"]
+    assert power["lb-b"]["off"] == ["scripts.containers", "stop", "--stack", "dev", "lb-b"]
     assert graph.inventory["service"] == "test.evenkeel.test"
     assert graph.inventory["url"] == "http://127.0.0.1:8080/item"
 

@@ -103,7 +103,7 @@ class RunningStack:
 
     def stop(self, name: str) -> None:
         """Stop a host's machine as a power cut would: at once."""
-        subprocess.run(["podman", "kill", str(self.host(name).container)], check=True, capture_output=True)
+        subprocess.run(["podman", "kill", container_of(self.host(name))], check=True, capture_output=True)
 
     def start(self, name: str) -> None:
         """Start a host's machine again."""
@@ -151,6 +151,11 @@ class RunningStack:
                 yield reports
                 found = json.loads(attacking.result().stdout)
         reports.append(Report(found["requests"], found["status_codes"], found.get("errors") or []))
+
+
+def container_of(host: Host) -> str:
+    """What podman calls a host's machine."""
+    return f"evenkeel-{STACK}-{host.name}"
 
 
 def parse_answer(text: str) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.running import RunningStack, make, pulumi, wait_for
+from tests.system.running import RunningStack, container_of, make, pulumi, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -74,7 +74,7 @@ def test_a_machine_that_was_removed_by_hand_can_be_made_anew(stack: RunningStack
     """A whole host made anew by `pulumi up --replace`: configured again, serving again, the data still there."""
     import subprocess
 
-    subprocess.run(["podman", "rm", "-f", str(stack.host("app-d").container)], check=True, capture_output=True)
+    subprocess.run(["podman", "rm", "-f", container_of(stack.host("app-d"))], check=True, capture_output=True)
     machine = next(urn for urn in urns() if urn.endswith("::app-d-machine"))
     done = pulumi("up", "--yes", "--skip-preview", "--replace", machine)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

@@ -29,8 +29,8 @@ def place(tmp_path: Path) -> LocalPlace:
 
 def inventory_of(service: StallingService) -> Inventory:
     """A stack whose service is this one, with as much of an inventory as a load asks for."""
-    runner = Host("runner", Role.TEST_RUNNER, None, "127.0.0.1", "", "container")
-    balancer = Host("lb-a", Role.LOAD_BALANCER, "a", service.name.partition(":")[0], "", "container")
+    runner = Host("runner", Role.TEST_RUNNER, None, "127.0.0.1", "")
+    balancer = Host("lb-a", Role.LOAD_BALANCER, "a", service.name.partition(":")[0], "")
     return Inventory("test", "", service.name, "", "1.0.0", ("a",), (), (runner, balancer), Path(), "")
 
 

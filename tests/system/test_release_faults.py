@@ -17,7 +17,7 @@ from scripts.experiment.load.attack import Load, LoadTest
 from scripts.experiment.load.figures import Report
 from scripts.inventory import Role
 from tests.system.deployer import Deployment, Ended, again, configure, journal, release
-from tests.system.running import RunningStack, wait_for
+from tests.system.running import RunningStack, container_of, wait_for
 from tests.system.test_release import assert_one_version, routing, serving
 
 pytestmark = [
@@ -36,15 +36,15 @@ def _old_version(stack: RunningStack) -> Iterator[None]:
     assert ended.status == 0, ended.said[-3000:]
     yield
     for host in stack.inventory.hosts:
-        if not is_up(host.container):
+        if not is_up(container_of(host)):
             stack.start(host.name)
     wait_for("every host answers", lambda: all(stack.on(host.name, "true").ok for host in stack.inventory.hosts), 120)
 
 
-def is_up(container: str | None) -> bool:
+def is_up(container: str) -> bool:
     """Tell whether a host's machine runs."""
     done = subprocess.run(
-        ["podman", "inspect", "--format", "{{.State.Running}}", str(container)],
+        ["podman", "inspect", "--format", "{{.State.Running}}", container],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout.strip() == "true"

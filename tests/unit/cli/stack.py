@@ -24,7 +24,10 @@ def outputs():
             "site": name[-1] if name[-2] == "-" and name[-1] in SITES else None,
             "address": address,
             "host_key": f"ssh-ed25519 {name}",
-            "container": f"evenkeel-dev-{name}",
+            "power": {
+                "on": ["scripts.containers", "start", "--stack", "dev", name],
+                "off": ["scripts.containers", "stop", "--stack", "dev", name],
+            },
         }
         for name, address in ADDRESSES.items()
     ]

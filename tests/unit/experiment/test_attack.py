@@ -52,8 +52,13 @@ class Runner:
 
 
 def load_on(runner: Runner, load: Load | None = None) -> LoadTest:
-    host = Host("runner", Role.TEST_RUNNER, None, "127.0.0.1", "", "container")
+    host = Host("runner", Role.TEST_RUNNER, None, "127.0.0.1", "")
     return LoadTest(Inventory("test", "", "service", "", "1.0.0", ("a",), (), (host,), Path(), ""), load, runner)
+
+
+@pytest.mark.parametrize(("theirs", "found"), [(101.0, 0.0), (102.0, 0.0), (100.0, 0.0), (103.5, 1.5), (99.75, -0.25)])
+def test_a_clock_is_ahead_only_by_what_asking_it_cannot_explain(theirs: float, found: float) -> None:
+    assert attack.ahead(100.0, theirs, 102.0) == found
 
 
 def test_items_that_stay_are_named_and_the_load_is_measured_all_the_same() -> None:

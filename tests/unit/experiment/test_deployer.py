@@ -43,7 +43,7 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch, told: list[str], seconds
     program.write_text(PULUMI.format(seconds=seconds, folder=folder, status=status))
     program.chmod(0o755)
     monkeypatch.setattr(deployer, "pulumi_command", lambda: str(program))
-    control = Host("control", Role.CONTROL, None, "127.0.0.1", "", None)
+    control = Host("control", Role.CONTROL, None, "127.0.0.1", "")
     return Deployer(Inventory("test", "", "", "", "", (), (), (control,), Path(), ""), told.append)
 
 

@@ -43,7 +43,7 @@ def writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteTest:
 
 
 def inventory(ring: dict[str, Any]) -> Inventory:
-    hosts = tuple(Host(role.value, role, None, "127.0.0.1", "", None) for role in Role)
+    hosts = tuple(Host(role.value, role, None, "127.0.0.1", "") for role in Role)
     return Inventory("test", "", "service", "", "1.0.0", ("a",), (), hosts, Path(), "", ring)
 
 

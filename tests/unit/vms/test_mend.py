@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from components.libvirt import Libvirt
+from components.settings import Settings
 from scripts.vms.errors import VmError
 from scripts.vms.known import hypervisors_of, known_things
-from scripts.vms.machine import stop_machine
+from scripts.vms.machine import stop_machine, switch_off
 from scripts.vms.mend import (
     Losses,
     find_losses,
@@ -298,6 +302,36 @@ def test_a_machine_is_asked_to_shut_down_before_it_goes(virsh: FakeVirsh, monkey
     monkeypatch.setattr("scripts.vms.machine.STOP_SECONDS", {"kvm": 0.0, "qemu": 0.0})
     stop_machine(Machine(URI, "x", "db-a", "10.99.0.22"))
     assert "shutdown x --mode acpi" in virsh.asked
+
+
+def test_a_machine_that_does_not_shut_down_is_switched_off_where_it_is_to_be_off(
+    virsh: FakeVirsh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    virsh.answer("domstate", "running\n")
+    monkeypatch.setattr("scripts.vms.machine.STOP_SECONDS", {"kvm": 0.0, "qemu": 0.0})
+    switch_off(Machine(URI, "x", "db-a", "10.99.0.22"))
+    assert virsh.asked[-1] == "destroy x"
+
+
+def run_module(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
+
+
+def test_a_machine_is_switched_on_and_off_as_the_inventory_says(virsh: FakeVirsh) -> None:
+    substrate = Libvirt.__new__(Libvirt)
+    substrate.settings = cast(
+        Settings, SimpleNamespace(prefix="evenkeel-t", libvirt=SimpleNamespace(uris={"db-a": URI}))
+    )
+    power = substrate.power("db-a", "127.0.0.1")
+    virsh.answer("domstate", "shut off\n")
+    assert run_module(power.off).stdout == "stopped: db-a\n"
+    virsh.answer("start", error="error: failed to get domain 'evenkeel-t-db-a'")
+    started = run_module(power.on)
+    assert started.returncode == 1
+    assert started.stderr.startswith("vms: Starting host db-a at qemu:///system failed: failed to get domain")
+    assert virsh.asked[-1] == "start evenkeel-t-db-a"
+    virsh.answer("version", error="error: Failed to connect socket to '/run/x': Connection refused")
+    assert run_module(power.off).stderr.startswith("vms: libvirt is not running on this machine")
 
 
 def test_the_command_answers_in_one_sentence(virsh: FakeVirsh) -> None:
