@@ -71,7 +71,7 @@ def check_freeze(work: Work, tables: ControlTables) -> None:
     release = work.told.release
     require_every_balancer(work)
     work.say("trying how long a scan of both tables takes")
-    seconds = freezing.expected(tables)
+    seconds = freezing.expected(work, tables)
     work.figures["freeze_expected"] = round(seconds, 1)
     freezing.require_short(seconds, release.plan)
     came_from = release.previous.version if release.previous else "the live version"

@@ -27,7 +27,9 @@ from scripts.release.load_balancers import LoadBalancers, Routing
 from scripts.release.work import Work
 
 SINCE = "frozen_at"  # by the deployer's clock, which one update shares
-AROUND_SECONDS = 10.0  # what a freeze takes beside its scan: writes under way end, users are moved and looked after
+# What a freeze does beside its scan: it starts a program on the control host, asks or tells all load balancers some
+# sixteen times (writes under way end, users are moved and looked after, two new stages connect), and pauses.
+LOOKS, PAUSES_SECONDS = 16, 2.0
 BEYOND = "beyond"  # the figure of a release that has let writes through to the new version
 
 
@@ -77,9 +79,19 @@ def ceiling(plan: Mapping[str, Any]) -> float:
     return float(plan.get("freeze_seconds", FREEZE_SECONDS))
 
 
-def expected(tables: ControlTables) -> float:
-    """Return for how many seconds writes would wait now, measured on a part of the tables."""
-    return float(tables.measure()["seconds"]) + AROUND_SECONDS
+def expected(work: Work, tables: ControlTables) -> float:
+    """Return for how many seconds writes would wait now: a scan, measured on a part of the tables, and what is around.
+
+    That is counted in what starting a program there and asking the load balancers take now: on a machine that is busy
+    it is more than the scan of a small table.
+    """
+    began = time.monotonic()
+    found = tables.measure()
+    starting = max(time.monotonic() - began - float(found["measured_seconds"]), 0.0)
+    began = time.monotonic()
+    work.load_balancers.state()
+    look = time.monotonic() - began
+    return float(found["seconds"]) + starting + LOOKS * look + PAUSES_SECONDS
 
 
 def require_short(seconds: float, plan: Mapping[str, Any]) -> None:

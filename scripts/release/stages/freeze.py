@@ -31,7 +31,7 @@ def act(work: Work) -> str:
         return "the data does not change"
     tables = ControlTables(work.told.stack, data)
     tables.job("stop", "scan", run=RUN)  # what an earlier freeze has begun proves nothing in this one
-    seconds = expected(tables)
+    seconds = expected(work, tables)
     work.figures["freeze_expected"] = round(seconds, 1)
     require_short(seconds, work.told.release.plan)
     work.check()
