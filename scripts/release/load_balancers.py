@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from scripts.release.documents import Stack, Version, listed
 from scripts.release.errors import FencedError, HeldError, RevertedError, StageFailedError
-from scripts.release.fleet import Fleet, ask
+from scripts.release.fleet import Fleet
+from scripts.release.traffic import Traffic
 from scripts.ssh import CommandError, Session, SshError, UnreachableError
 
 WEIGHT = 100
@@ -93,12 +94,13 @@ class LoadBalancers(Fleet):
         super().__init__(stack, stack.of("lb"))
         self.token = token
         self.turn = turn
+        self._traffic = Traffic()
         # Set by the stage that repairs: it is heard even after a dead-man timer has fired.
         self.force = False
 
     def state(self) -> dict[str, Routing]:
         """Return what each reachable load balancer routes."""
-        return self._send(["evenkeel-traffic", "state"], None)
+        return self._send("state", None)
 
     def apply(
         self,
@@ -124,55 +126,58 @@ class LoadBalancers(Fleet):
             document["versions"] = versions
         if thaw:
             document["freeze"] = None
-        return self._send(["evenkeel-traffic", "apply"], document)
+        return self._send("apply", document)
 
     def freeze(self, release: str, retry_seconds: int, deadman_seconds: int | None) -> dict[str, Routing]:
         """Have writes answered with 503 until `apply(thaw=True)`, a timer's end, or a revert."""
         order: dict[str, Any] = {"release": release, "servers": {}, "freeze": retry_seconds}
         if deadman_seconds is not None:
             order["deadman"] = {"seconds": deadman_seconds}
-        return self._send(["evenkeel-traffic", "apply"], order)
+        return self._send("apply", order)
 
     def renew(self, seconds: int) -> dict[str, Routing]:
         """Tell the dead-man timers that the deployer lives."""
-        return self._send(["evenkeel-traffic", "renew"], {"seconds": seconds})
+        return self._send("renew", {"seconds": seconds})
 
     def confirm(self, live: Version | None, *, alone: bool = False) -> dict[str, Routing]:
         """End the dead-man timers: what is routed now stays. `alone`: no other version's tables have what it writes."""
-        return self._send(["evenkeel-traffic", "confirm"], {"live": told_of(live, alone) if live else None})
+        return self._send("confirm", {"live": told_of(live, alone) if live else None})
 
     def revert(self) -> dict[str, Routing]:
         """Have each load balancer go back to what it routed before the shift began."""
-        return self._send(["evenkeel-traffic", "revert"], {})
+        return self._send("revert", {})
 
     def samples(self, seconds: float, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
         """Return load balancers' own accounts of the last seconds: {lb: {server: {requests, errors, times_ms}}}.
 
         Of those named, else of all, at the same time. Reading a log takes a processor for 40 ms, which users feel.
         """
-        command = ["evenkeel-traffic", "samples", f"{seconds:.0f}"]
-        answers = self.each(lambda _, session: ask(session, command)["servers"], names)
+        order = {"seconds": round(seconds)}
+        answers = self.each(lambda _, session: self._traffic.ask(session, "samples", order)["servers"], names)
         return {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
 
     def wait_until_up(self, names: Collection[str], seconds: float) -> dict[str, list[str]]:
         """Wait until every load balancer sees these servers up; return {server: load balancers that do not}."""
         return patiently(lambda: seen_down(self.state(), names), seconds)
 
-    def wait_until_idle(self, names: Collection[str], seconds: float) -> int:
-        """Wait until no request is in progress on these servers; return how many still are when the time is over."""
+    def wait_until_idle(
+        self, names: Collection[str], seconds: float, known: Mapping[str, Routing] | None = None
+    ) -> int:
+        """Wait until no request is in progress on these servers; return how many still are when the time is over.
 
-        def busy() -> int:
-            return sum(routing.servers[name].sessions for routing in self.state().values() for name in names)
+        `known` is what the load balancers said a moment ago, if they did: they are asked only where it says busy.
+        """
+        if known is not None and not busy(known, names):
+            return 0
+        return patiently(lambda: busy(self.state(), names), seconds)
 
-        return patiently(busy, seconds)
-
-    def _send(self, command: list[str], document: Mapping[str, Any] | None) -> dict[str, Routing]:
+    def _send(self, verb: str, document: Mapping[str, Any] | None) -> dict[str, Routing]:
         """Run a verb on every load balancer and sort out the answers."""
         order = {"token": self.token, "turn": self.turn, "force": self.force}
         full = None if document is None else {**order, **document}
 
         def act(_: str, session: Session) -> Routing:
-            return Routing.parse(ask_patiently(session, command, full))
+            return Routing.parse(ask_patiently(self._traffic, session, verb, full))
 
         answers = self.each(act)
         for name, answer in answers.items():
@@ -202,12 +207,12 @@ def told_of(live: Version, alone: bool) -> dict[str, Any]:
     return live.as_dict() | ({"alone": True} if alone else {})
 
 
-def ask_patiently(session: Session, command: list[str], document: Mapping[str, Any] | None) -> Any:
+def ask_patiently(traffic: Traffic, session: Session, verb: str, document: Mapping[str, Any] | None) -> Any:
     """Ask evenkeel-traffic; a HAProxy that is just restarted gets a moment, one that stays away is unreachable."""
     end = time.monotonic() + RESTART_SECONDS
     while True:
         try:
-            return ask(session, command, document)
+            return traffic.ask(session, verb, document)
         except CommandError as error:
             if error.result.exit_status != AWAY:
                 raise
@@ -221,6 +226,11 @@ def raise_for(name: str, error: CommandError) -> None:
     said = (error.result.stderr.strip().splitlines() or [error.reason])[-1]
     meant = {FENCED: FencedError, HELD: HeldError, FIRED: RevertedError}
     raise meant.get(error.result.exit_status, StageFailedError)(f"{name}: {said}")
+
+
+def busy(routings: Mapping[str, Routing], names: Iterable[str]) -> int:
+    """Return how many requests are in progress on these servers."""
+    return sum(routing.servers[name].sessions for name in names for routing in routings.values())
 
 
 def capacity(routings: Mapping[str, Routing]) -> int:

@@ -28,7 +28,7 @@ ONE_IMPORTER = {
     "pulumi_command": ("components/commands.py", "scripts/engine/"),
     "pulumi_libvirt": ("components/libvirt.py",),
     "jinja2": ("components/render.py",),
-    "paramiko": ("scripts/ssh.py", "scripts/engine/"),
+    "paramiko": ("scripts/ssh/", "scripts/engine/"),
     "pulumi": ("__main__.py", "components/", "scripts/engine/"),
     "cassandra": ("scripts/database/", "scripts/tables/"),
     "typer": ("scripts/cli/",),

@@ -40,7 +40,7 @@ def act(work: Work) -> str:
     work.measure(routings)
     require_only(new, routings)
     if old:
-        work.figures["still_on_old"] = balancers.wait_until_idle(old, IDLE_SECONDS)
+        work.figures["still_on_old"] = balancers.wait_until_idle(old, IDLE_SECONDS, routings)
     see_as_users(work)
     said = final_look(work)
     work.check()

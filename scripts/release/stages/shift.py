@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from components.stages import waits
 from scripts.release.canary import walk
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
 from scripts.release.freezing import require_frozen
-from scripts.release.load_balancers import states
+from scripts.release.load_balancers import Routing, states
 from scripts.release.work import Work
 
 UP_SECONDS = 10.0
@@ -32,12 +34,14 @@ def act(work: Work) -> str:
         # The old ones that stay have had less of the traffic than their part.
         opened = [*new, *(name for name in work.told.figure("routing_before", []) if name not in old)]
     work.check()
-    work.measure(balancers.apply(release.id, states(opened, "ready"), deadman_seconds=seconds))
+    routings = balancers.apply(release.id, states(opened, "ready"), deadman_seconds=seconds)
+    work.measure(routings)
     work.check()
     if old:
-        work.measure(balancers.apply(release.id, states(old, "drain"), deadman_seconds=seconds))
+        routings = balancers.apply(release.id, states(old, "drain"), deadman_seconds=seconds)
+        work.measure(routings)
     work.require_capacity()
-    check_all_agree(work, new)
+    check_all_agree(work, new, routings)
     return f"users are on {release.version} on {listed(sites)}"
 
 
@@ -58,10 +62,8 @@ def is_canary(work: Work) -> bool:
     return release.plan["strategy"] == "canary" and work.stage.group == 1 and not release.is_revert
 
 
-def check_all_agree(work: Work, new: list[str]) -> None:
-    """Fail unless every reachable load balancer sends users to the same servers, the new ones among them."""
-    routings = work.load_balancers.state()
-    work.measure(routings)
+def check_all_agree(work: Work, new: list[str], routings: Mapping[str, Routing]) -> None:
+    """Fail unless every reachable load balancer, as it last said, sends users to the same servers, the new ones too."""
     if waits(work.told.data):
         require_frozen(work.load_balancers, routings)
     answers = {name: routing.ready() for name, routing in routings.items()}

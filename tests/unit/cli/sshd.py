@@ -59,7 +59,7 @@ def pump(read, write) -> None:
 
 
 def feed(channel: paramiko.Channel, process: subprocess.Popen) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, EOFError):
         pump(channel.recv, lambda data: (process.stdin.write(data), process.stdin.flush()))
         process.stdin.close()
 

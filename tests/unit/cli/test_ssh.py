@@ -1,4 +1,4 @@
-"""scripts/ssh.py against an SSH server on loopback."""
+"""scripts/ssh against an SSH server on loopback."""
 
 import dataclasses
 import logging
@@ -132,7 +132,7 @@ def test_a_file_of_several_parts_is_got_whole_byte_for_byte(login, tmp_path, mon
     place = tmp_path / "a large file"
     place.write_bytes(content)
     for part in (1000, len(content) - 1, len(content), len(content) + 1):
-        monkeypatch.setattr(ssh, "PART", part)
+        monkeypatch.setattr(ssh.session, "PART", part)
         with ssh.Session(login) as session:
             assert session.get_bytes(str(place)) == content
 
@@ -154,7 +154,42 @@ def test_a_file_of_which_the_host_gives_less_than_it_has_is_an_error_and_never_a
 
 
 def test_output_beyond_what_is_kept_is_an_error_and_never_a_part(login, monkeypatch):
-    monkeypatch.setattr(ssh, "OUTPUT_LIMIT", 1 << 20)
+    monkeypatch.setattr(ssh.session, "OUTPUT_LIMIT", 1 << 20)
     assert len(ssh.run(login, f"head -c {1 << 20} /dev/zero").stdout) == 1 << 20
     with pytest.raises(ssh.OutputError, match=r"lb-a: «head .*» printed more than 1 MiB"):
         ssh.run(login, f"head -c {(1 << 20) + 1} /dev/zero")
+
+
+def test_a_program_that_is_asked_line_by_line_is_started_once(login):
+    with ssh.Session(login) as session:
+        asked = session.converse("n=0; while read -r line; do n=$((n + 1)); echo $n $line; done")
+        assert [asked.ask(line, 5) for line in ("one", "two", "ö")] == ["1 one", "2 two", "3 ö"]
+
+
+def test_a_line_of_megabytes_is_answered_whole(login):
+    with ssh.Session(login) as session:
+        assert session.converse("cat").ask("x" * 2_000_000, 20) == "x" * 2_000_000
+
+
+def test_a_program_that_has_ended_is_no_answer(login):
+    with ssh.Session(login) as session:
+        asked = session.converse("read -r line; echo last")
+        assert asked.ask("one", 5) == "last"
+        with pytest.raises(ssh.UnreachableError, match=r"lb-a: (the program that was asked has ended|the connection)"):
+            asked.ask("two", 5)
+
+
+def test_a_program_that_does_not_answer_is_given_up(login):
+    with ssh.Session(login) as session, pytest.raises(ssh.DeadlineError, match=r"lb-a: no answer after 0\.3 s"):
+        session.converse("cat > /dev/null").ask("one", 0.3)
+
+
+def test_there_is_no_asking_over_a_connection_that_was_cut(login, sshd):
+    with ssh.Session(login) as session:
+        asked = session.converse("cat")
+        assert asked.ask("one", 5) == "one"
+        sshd.drop()
+        with pytest.raises(ssh.UnreachableError):
+            asked.ask("two", 5)
+        with pytest.raises(ssh.UnreachableError, match="the connection broke"):
+            session.converse("cat")

@@ -235,6 +235,25 @@ def test_an_order_comes_on_standard_input(
         tool.main(["apply"])
 
 
+def test_who_listens_answers_each_line_and_a_refusal_ends_nothing(
+    routing: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        json.dumps({"verb": "state", "order": None}),
+        json.dumps({"verb": "apply", "order": shift()}),
+        json.dumps({"verb": "renew", "order": {"token": 0, "turn": 0, "seconds": 5}}),
+        json.dumps({"verb": "thaw", "order": None}),
+        "{",
+        json.dumps({"verb": "state"}),
+    ]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines) + "\n"))
+    load_tool("evenkeel-traffic").main(["listen"])
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["status"] for each in told] == [0, 0, routing.OLDER, 2, 2, 0]
+    assert told[0]["answer"]["deadman"] is None and told[5]["answer"]["deadman"]["release"] == "r2"
+    assert "is older than token" in told[2]["said"] and "'thaw' is none of state, apply" in told[3]["said"]
+
+
 def access(server: str, status: int, milliseconds: int, backend: str = "app") -> str:
     return json.dumps({"backend": backend, "server": server, "status": status, "Ta": milliseconds})
 

@@ -30,7 +30,7 @@ from scripts.journal.schema import connect
 from scripts.journal.store import VERBS, MisuseError, Refused, Store
 from scripts.release.run import run
 from scripts.release.skip import skipped
-from scripts.ssh import Command, CommandError, Login, Result, Session, UnreachableError, compose, shorten
+from scripts.ssh import Command, CommandError, Dialogue, Login, Result, Session, UnreachableError, compose, shorten
 from tests.conftest import MANIFEST, write_artifact
 from tests.unit.cli.programs import TOOLS
 from tests.unit.host.haproxy import FakeHaproxy
@@ -479,7 +479,28 @@ def session_to(machines: Machines) -> type[Session]:
                 raise CommandError(host, shorten(text), result)
             return result
 
+        def converse(self, command: Command) -> Dialogue:
+            self.refuse_if_away()
+            return Listener(self, compose(command).removesuffix(" listen"))
+
     return ToMachines
+
+
+class Listener(Dialogue):
+    """A program that listens: each line is one run of it."""
+
+    def __init__(self, session: Session, program: str) -> None:
+        self.session, self.program = session, program
+
+    def ask(self, line: str, timeout: float) -> str:
+        asked = json.loads(line)
+        result = self.session.run([self.program, asked["verb"]], json.dumps(asked["order"]), check=False)
+        if result.ok:
+            return json.dumps({"status": 0, "answer": json.loads(result.stdout)})
+        return json.dumps({"status": result.exit_status, "said": result.stderr})
+
+    def close(self) -> None:
+        pass
 
 
 def build(folder: Path, monkeypatch: pytest.MonkeyPatch, sites: Sequence[str] = SITES) -> Machines:

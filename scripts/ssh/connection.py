@@ -1,0 +1,95 @@
+"""An authenticated connection to the host whose key is pinned."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import socket
+
+import paramiko
+
+from scripts.ssh.errors import HostKeyError, Login, LoginError, SshError, UnreachableError
+
+CONNECT_SECONDS = 5.0
+BUSY_FACTOR = 4
+
+# What goes wrong with a connection is raised, in a sentence; paramiko's threads would print a traceback beside it.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+def connect(login: Login, timeout: float) -> paramiko.SSHClient:
+    """An authenticated connection to the host whose key is pinned, and to no other."""
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    client.get_host_keys().add(known_name(login), "ssh-ed25519", parse_host_key(login))
+    try:
+        client.connect(
+            login.address,
+            port=login.port,
+            username=login.user,
+            pkey=parse_private_key(login),
+            timeout=timeout,
+            # A machine that is there but busy accepts at once and speaks late.
+            banner_timeout=BUSY_FACTOR * timeout,
+            auth_timeout=BUSY_FACTOR * timeout,
+            allow_agent=False,
+            look_for_keys=False,
+        )
+    except paramiko.BadHostKeyException as error:
+        client.close()
+        raise HostKeyError(
+            login.name,
+            f"{login.address} answers with another host key than the one pinned in the stack; nothing was sent to it",
+            "if the machine was made anew outside Pulumi, run `pulumi up`; otherwise find out who answers there",
+        ) from error
+    except paramiko.AuthenticationException as error:
+        client.close()
+        raise LoginError(
+            login.name,
+            f"{login.address} does not accept the stack's deploy key for {login.user}",
+            "run `pulumi up`, which installs it",
+        ) from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        client.close()
+        raise UnreachableError(login.name, f"no SSH at {login.address}: {in_words(error, timeout)}") from error
+    return client
+
+
+def known_name(login: Login) -> str:
+    """The name a known_hosts file has for this address and port."""
+    return login.address if login.port == 22 else f"[{login.address}]:{login.port}"
+
+
+def parse_host_key(login: Login) -> paramiko.PKey:
+    """The pinned key of a host, from its «ssh-ed25519 AAAA…» line."""
+    try:
+        kind, encoded = login.host_key.split()[:2]
+        if kind != "ssh-ed25519":
+            raise ValueError(kind)
+        return paramiko.Ed25519Key(data=base64.b64decode(encoded, validate=True))
+    except (ValueError, IndexError, paramiko.SSHException) as error:
+        raise SshError(login.name, "its pinned host key is not an «ssh-ed25519 …» line") from error
+
+
+def parse_private_key(login: Login) -> paramiko.PKey:
+    """The deploy key; its text never reaches a message."""
+    try:
+        return paramiko.Ed25519Key.from_private_key(io.StringIO(login.private_key))
+    except (ValueError, paramiko.SSHException):
+        raise SshError(login.name, "the stack's deploy key is not an OpenSSH ed25519 private key") from None
+
+
+def in_words(error: BaseException, timeout: float) -> str:
+    """A connection error as a person would say it."""
+    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
+        error = next(iter(error.errors.values()))
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, socket.gaierror):
+        return "the address is not known"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or "the connection was closed"

@@ -1,0 +1,71 @@
+"""Who is logged in to, what a command came to, and what can go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach one host. `host_key` is the pinned «ssh-ed25519 AAAA…» line, `private_key` OpenSSH PEM text."""
+
+    name: str
+    address: str
+    host_key: str
+    private_key: str = field(repr=False)
+    port: int = 22
+    user: str = "root"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed and the status it ended with."""
+
+    stdout: str
+    stderr: str
+    exit_status: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command ended with status 0."""
+        return self.exit_status == 0
+
+
+class SshError(Exception):
+    """Something went wrong between us and one host."""
+
+    def __init__(self, host: str, reason: str, hint: str = "") -> None:
+        super().__init__(f"{host}: {reason}")
+        self.host = host
+        self.reason = reason
+        self.hint = hint
+
+
+class UnreachableError(SshError):
+    """No connection."""
+
+
+class HostKeyError(SshError):
+    """The machine that answered is not the one that was set up."""
+
+
+class LoginError(SshError):
+    """The host does not accept the deploy key."""
+
+
+class DeadlineError(SshError):
+    """A command did not end in time."""
+
+
+class OutputError(SshError):
+    """A command printed more than is kept."""
+
+
+class CommandError(SshError):
+    """A command ended with a status other than 0."""
+
+    def __init__(self, host: str, command: str, result: Result) -> None:
+        said = (result.stderr.strip() or result.stdout.strip()).splitlines()
+        reason = f"«{command}» ended with status {result.exit_status}" + (f": {said[-1]}" if said else "")
+        super().__init__(host, reason)
+        self.result = result
