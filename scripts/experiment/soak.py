@@ -1,7 +1,8 @@
 """Many releases one after another: what they leave behind in memory and on disk, and whether that grows.
 
-`soak.csv` has a row for each host, each of its services and each place on its disk, before every release and after
-the last one:
+`soak.csv` has a row for each host, each of its services and each place on its disk, some twenty times: before releases
+and after the last one, with no load, and once the database has written out what users had it keep in memory and in its
+commit log, which both fill up whether or not there are releases:
 
     release,at,host,service,memory_bytes,disk_bytes
 
@@ -20,6 +21,7 @@ from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.inventory import Role
 from scripts.ssh import Login, SshError, map_hosts, run
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ SECONDS = 120.0
 WORKERS = 2  # hosts asked at once: they may share the processors of one machine
 CONFIDENCE = 0.95
 SHARE, LEAST_BYTES = 0.05, 8 * 2**20  # growth over the whole soak that counts: a twentieth, and 8 MiB or more
+SAMPLES = 20  # about; a look at every host takes seconds
 SETTLING = 0.2  # of the releases at the beginning are not counted: caches and heaps fill up once
 
 
@@ -54,9 +57,15 @@ class Growth:
         return self.low > 0 and self.slope * self.releases > max(SHARE * self.first, LEAST_BYTES)
 
 
+def is_due(release: int, releases: int) -> bool:
+    """Whether memory and disk are looked at before this of so many releases."""
+    return (release - 1) % max(releases // SAMPLES, 1) == 0
+
+
 def sample(bench: Bench, release: int, say: Callable[[str], None]) -> None:
     """Append what every host uses before a release; a host that cannot be asked has no row, and is named."""
     say(f"memory and disk of {len(bench.inventory.hosts)} hosts")
+    write_out(bench, say)
     program = PROGRAM.read_text("utf-8")
 
     def ask(login: Login) -> Mapping[str, Any]:
@@ -70,6 +79,15 @@ def sample(bench: Bench, release: int, say: Callable[[str], None]) -> None:
             say(f"memory and disk of {name} are not known: {answer}")
     found = {name: answer for name, answer in answers.items() if not isinstance(answer, SshError)}
     append(bench.folder.path / TABLE, rows(release, at, found))
+
+
+def write_out(bench: Bench, say: Callable[[str], None]) -> None:
+    """Have every database node write out its tables' part in memory, which empties its commit log too."""
+    nodes = [bench.inventory.login(host) for host in bench.inventory.with_role(Role.DATABASE)]
+    answers = map_hosts(nodes, lambda login: run(login, ["nodetool", "flush"], timeout=SECONDS), WORKERS)
+    for name, answer in answers.items():
+        if isinstance(answer, SshError):
+            say(f"{name} has not written out what it has in memory: {answer}")
 
 
 def rows(release: int, at: float, found: Mapping[str, Mapping[str, Any]]) -> Iterable[Sequence[Any]]:

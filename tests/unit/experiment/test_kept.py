@@ -8,7 +8,8 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +19,9 @@ from scripts.experiment.capacity_watch import serving
 from scripts.experiment.deployer import Deployed, busy_seconds, release_document
 from scripts.experiment.errors import FolderError
 from scripts.experiment.folder import Folder, newest_unfinished, write_json
+from scripts.experiment.one_run import Bench
+from scripts.inventory import Host, Inventory, Role
+from scripts.ssh import Login, UnreachableError
 
 
 def test_an_experiment_is_found_again_by_name_and_by_path(tmp_path: Path) -> None:
@@ -153,6 +157,35 @@ def test_noise_is_no_growth(tmp_path: Path) -> None:
     write_soak(tmp_path / "soak.csv", grows=0)
     assert not [each for each in soak.growth(tmp_path / "soak.csv") if each.grows]
     assert soak.verdict(tmp_path / "soak.csv")[0].startswith("nothing grows")
+
+
+def test_memory_and_disk_are_looked_at_some_twenty_times_however_long_a_soak_is() -> None:
+    def due(releases: int) -> list[int]:
+        return [release for release in range(1, releases + 1) if soak.is_due(release, releases)]
+
+    assert due(7) == [1, 2, 3, 4, 5, 6, 7]
+    assert due(60) == list(range(1, 61, 3))
+    assert len(due(300)) == 20
+
+
+def test_the_database_writes_out_first_and_a_node_that_cannot_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, list[str]]] = []
+    said: list[str] = []
+
+    def run(login: Login, command: list[str], **_: Any) -> None:
+        told.append((login.name, command))
+        if login.name == "db-b":
+            raise UnreachableError("db-b", "no SSH")
+
+    monkeypatch.setattr(soak, "run", run)
+    hosts = tuple(
+        Host(name, role, None, "", "")
+        for name, role in (("db-a", Role.DATABASE), ("db-b", Role.DATABASE), ("app-a", Role.APP_SERVER))
+    )
+    inventory = Inventory("test", "", "", "", "1.0.0", ("a",), (), hosts, Path(), "")
+    soak.write_out(cast(Bench, SimpleNamespace(inventory=inventory)), said.append)
+    assert sorted(told) == [("db-a", ["nodetool", "flush"]), ("db-b", ["nodetool", "flush"])]
+    assert said == ["db-b has not written out what it has in memory: db-b: no SSH"]
 
 
 def test_too_few_releases_are_no_verdict(tmp_path: Path) -> None:
