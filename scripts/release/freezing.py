@@ -28,8 +28,9 @@ from scripts.release.work import Work
 
 SINCE = "frozen_at"  # by the deployer's clock, which one update shares
 # What a freeze does beside its scan: it starts a program on the control host, asks or tells all load balancers some
-# sixteen times (writes under way end, users are moved and looked after, two new stages connect), and pauses.
-LOOKS, PAUSES_SECONDS = 16, 2.0
+# sixteen times (writes under way end, users are moved and looked after), and waits for two more stages to start, for
+# others to be passed over, and in between: 7 s on two cores that are not full.
+LOOKS, PAUSES_SECONDS = 16, 7.0
 BEYOND = "beyond"  # the figure of a release that has let writes through to the new version
 
 
