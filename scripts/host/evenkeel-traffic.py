@@ -42,13 +42,15 @@ import evenkeel_routing as routing
 from evenkeel_haproxy import RefusedError
 from evenkeel_samples import samples
 
-ORDERS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+Act = Callable[[dict[str, Any]], dict[str, Any]]
+ORDERS: Mapping[str, Act] = {
     "apply": routing.apply,
     "renew": routing.renew,
     "confirm": routing.confirm,
     "revert": routing.revert,
     "samples": lambda order: samples(float(order["seconds"])),
 }
+ANSWERS: Mapping[str, Act] = {"state": lambda _: routing.state(), **ORDERS}
 MISUSE = "use show, stat, set SERVER ready|drain|maint [WEIGHT], thaw, save, restore, watch, state, listen, "
 
 
@@ -86,15 +88,22 @@ def listen() -> None:
 def answer(line: str) -> dict[str, object]:
     """Return what a line asks for, or the refusal with its exit status."""
     try:
-        asked = json.loads(line)
-        verb = asked["verb"]
-        if verb != "state" and verb not in ORDERS:
-            raise RefusedError(f"{verb!r} is none of state, {', '.join(ORDERS)}", 2)
-        return {"status": 0, "answer": routing.state() if verb == "state" else ORDERS[verb](asked["order"])}
+        act, order = understood(line)
+        return {"status": 0, "answer": act(order)}
     except RefusedError as refusal:
         return {"status": refusal.status, "said": sentence(refusal)}
+
+
+def understood(line: str) -> tuple[Act, dict[str, Any]]:
+    """Return what a line asks for and its order; what goes wrong in carrying it out is no fault of the line."""
+    try:
+        asked = json.loads(line)
+        verb, order = asked["verb"], asked.get("order")
+        if verb not in ANSWERS:
+            raise RefusedError(f"{verb!r} is none of {', '.join(ANSWERS)}", 2)
     except (ValueError, KeyError, TypeError) as error:
-        return {"status": 2, "said": f"evenkeel-traffic: the line cannot be understood: {error!r}"}
+        raise RefusedError(f"the line cannot be understood: {error!r}", 2) from None
+    return ANSWERS[verb], order
 
 
 def sentence(refusal: RefusedError) -> str:

@@ -13,6 +13,7 @@ from scripts.ssh import Login, Session, SshError, UnreachableError
 
 Answer = TypeVar("Answer")
 CONNECT_SECONDS = 3.0
+ASK_SECONDS = 20.0
 
 
 def login(stack: Stack, host: StackHost) -> Login:
@@ -77,7 +78,9 @@ class Fleet:
         self.lost[name] = error.reason
 
 
-def ask(session: Session, command: list[str], document: Mapping[str, Any] | None = None, timeout: float = 20) -> Any:
+def ask(
+    session: Session, command: list[str], document: Mapping[str, Any] | None = None, timeout: float = ASK_SECONDS
+) -> Any:
     """Run a host tool that reads and prints JSON."""
     stdin = json.dumps(document) if document is not None else ""
     return json.loads(session.run(command, stdin, timeout=timeout).stdout)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from threading import Lock
 from typing import Any
 
-from scripts.release.fleet import ask
+from scripts.release.fleet import ASK_SECONDS, ask
 from scripts.ssh import CommandError, DeadlineError, Dialogue, Result, Session, UnreachableError
 
 PROGRAM = "evenkeel-traffic"
-ASK_SECONDS = 20.0
 
 
 class Traffic:
@@ -39,7 +37,7 @@ class Traffic:
                 self._drop(session.login.name)  # where it is the connection that broke, the next try says so
             finally:
                 busy.release()
-        return ask(session, [PROGRAM, verb], order, ASK_SECONDS)
+        return ask(session, [PROGRAM, verb], order)
 
     def _tell(self, session: Session, verb: str, order: Mapping[str, Any] | None) -> Any:
         name = session.login.name
@@ -52,5 +50,5 @@ class Traffic:
         return answer["answer"]
 
     def _drop(self, name: str) -> None:
-        with suppress(KeyError):
-            self._listening.pop(name)[1].close()
+        if known := self._listening.pop(name, None):
+            known[1].close()

@@ -6,6 +6,8 @@ import base64
 import io
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import paramiko
 
@@ -54,6 +56,15 @@ def connect(login: Login, timeout: float) -> paramiko.SSHClient:
         client.close()
         raise UnreachableError(login.name, f"no SSH at {login.address}: {in_words(error, timeout)}") from error
     return client
+
+
+@contextmanager
+def unbroken(host: str) -> Iterator[None]:
+    """Whatever tells that a connection is gone is an `UnreachableError`."""
+    try:
+        yield
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise UnreachableError(host, f"the connection broke: {error or 'closed by the host'}") from error
 
 
 def known_name(login: Login) -> str:

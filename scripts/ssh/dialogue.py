@@ -7,6 +7,7 @@ import time
 
 import paramiko
 
+from scripts.ssh.connection import unbroken
 from scripts.ssh.errors import DeadlineError, UnreachableError
 
 LONGEST_LINE = 4 * 2**20
@@ -30,19 +31,21 @@ class Dialogue:
         the connection, has ended.
         """
         end = time.monotonic() + timeout
-        try:
-            self._channel.settimeout(timeout)
-            self._channel.sendall(line.encode() + b"\n")
-            while b"\n" not in self._read:
-                self._channel.settimeout(max(end - time.monotonic(), 0.01))
-                received = self._channel.recv(65536)
-                if not received or len(self._read) > LONGEST_LINE:
-                    raise UnreachableError(self.host, "the program that was asked has ended")
-                self._read += received
-        except TimeoutError as error:
-            raise DeadlineError(self.host, f"no answer after {timeout:g} s") from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise UnreachableError(self.host, f"the connection broke: {error or 'closed by the host'}") from error
+        with unbroken(self.host):
+            try:
+                self._channel.settimeout(timeout)
+                self._channel.sendall(line.encode() + b"\n")
+                return self._line(end)
+            except TimeoutError as error:
+                raise DeadlineError(self.host, f"no answer after {timeout:g} s") from error
+
+    def _line(self, end: float) -> str:
+        while b"\n" not in self._read:
+            self._channel.settimeout(max(end - time.monotonic(), 0.01))
+            received = self._channel.recv(65536)
+            if not received or len(self._read) > LONGEST_LINE:
+                raise UnreachableError(self.host, "the program that was asked has ended")
+            self._read += received
         answer, _, rest = bytes(self._read).partition(b"\n")
         self._read = bytearray(rest)
         return answer.decode("utf-8", "replace")

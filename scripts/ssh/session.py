@@ -12,9 +12,9 @@ from typing import Self
 
 import paramiko
 
-from scripts.ssh.connection import CONNECT_SECONDS, connect
+from scripts.ssh.connection import CONNECT_SECONDS, connect, unbroken
 from scripts.ssh.dialogue import Dialogue
-from scripts.ssh.errors import CommandError, DeadlineError, Login, OutputError, Result, UnreachableError
+from scripts.ssh.errors import CommandError, DeadlineError, Login, OutputError, Result
 
 Command = str | Sequence[str]
 
@@ -52,10 +52,8 @@ class Session:
         Raises `DeadlineError`, `UnreachableError` when the connection breaks, and `CommandError` unless `check` is off.
         """
         text = compose(command)
-        try:
+        with unbroken(self.login.name):
             result = self._exchange(text, as_bytes(stdin), timeout)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise UnreachableError(self.login.name, f"the connection broke: {error or 'closed by the host'}") from error
         if check and not result.ok:
             raise CommandError(self.login.name, shorten(text), result)
         return result
@@ -65,11 +63,9 @@ class Session:
 
         Raises `UnreachableError` when the connection is broken.
         """
-        try:
+        with unbroken(self.login.name):
             channel = self._channel(CONNECT_SECONDS)
             channel.exec_command(guarded(compose(command), DIALOGUE_SECONDS))
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise UnreachableError(self.login.name, f"the connection broke: {error or 'closed by the host'}") from error
         return Dialogue(self.login.name, channel)
 
     def _channel(self, timeout: float) -> paramiko.Channel:

@@ -31,7 +31,7 @@ class Host(Session):
 
 class Listener(Dialogue):
     def __init__(self, host: Host) -> None:
-        self.of, self.is_closed = host, False
+        self.of = host
 
     def ask(self, line: str, timeout: float) -> str:
         answer = self.of.answers.pop(0) if self.of.answers else json.dumps({"status": 0, "answer": json.loads(line)})
@@ -43,7 +43,7 @@ class Listener(Dialogue):
         return str(answer)
 
     def close(self) -> None:
-        self.is_closed = True
+        pass
 
 
 def test_one_program_is_started_for_all_that_is_asked() -> None:
