@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import shlex
 import threading
 import time
@@ -157,12 +158,10 @@ def decode(content: bytearray) -> str:
 
 
 def feed(channel: paramiko.Channel, stdin: bytes) -> None:
-    """Send standard input and its end; a command that stops reading is no error."""
-    try:
+    """Send standard input and its end; a command that stops reading is no error, nor is a session that was ended."""
+    with contextlib.suppress(OSError, EOFError):
         channel.sendall(stdin)
         channel.shutdown_write()
-    except OSError:
-        return
 
 
 def drain(receive: Callable[[int], bytes], into: bytearray) -> None:

@@ -302,8 +302,8 @@ class Release:
         return late
 
     def _finish_late_writes(self, late: list[tuple[Client, int, Kind, str, dict[str, Any], int]]) -> None:
-        for client, *arguments in late:
-            client.send(*arguments)
+        for client, number, kind, key, values, clock in late:
+            client.send(number, kind, key, values, clock)
 
     # --- copy, comparison, judgement ----------------------------------------------------------------------------------
 

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from scripts.experiment.deployer import pack
 from scripts.experiment.writes import Where, WriteTest
 from scripts.inventory import load
-from tests.system.deployer import Deployment, Ended, again, configure, journal, pack, release
+from tests.system.deployer import Deployment, Ended, again, configure, journal, release
 from tests.system.running import STACK, RunningStack
 from tests.system.test_data_release import BROKEN, FIRST, SECOND, back_to_first, evenkeel, first_place, places
 

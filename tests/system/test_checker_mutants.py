@@ -38,7 +38,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
         yield laboratory
 
 
-def test_a_sound_release_loses_nothing(laboratory):
+def test_a_sound_release_loses_nothing(laboratory: Laboratory) -> None:
     result = laboratory.run(SOUND)
     assert result.verdict.passed, [str(problem) for problem in result.verdict.problems[:20]]
     assert result.compared.startswith("the two tables are level"), result.compared
@@ -48,7 +48,9 @@ def test_a_sound_release_loses_nothing(laboratory):
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_release_with_one_thing_switched_off_is_caught_and_its_keys_are_named(laboratory, mutant: Procedure):
+def test_a_release_with_one_thing_switched_off_is_caught_and_its_keys_are_named(
+    laboratory: Laboratory, mutant: Procedure
+) -> None:
     verdict = laboratory.run(mutant).verdict
     assert not verdict.passed
     assert verdict.keys_of(), verdict.summary()

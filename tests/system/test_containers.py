@@ -17,7 +17,7 @@ import pytest
 from scripts.containers.spec import MachineSpec
 from scripts.image.build import ensure_image
 from scripts.readiness import answers
-from tests.system.running import RunningStack, make
+from tests.system.running import RunningStack, container_of, make
 
 pytestmark = pytest.mark.system
 
@@ -180,9 +180,9 @@ def test_purge_leaves_nothing_of_the_stack(host: MachineSpec) -> None:
 
 def test_a_host_that_was_removed_by_hand_is_made_anew_by_the_next_up(stack: RunningStack) -> None:
     lost, spared = stack.host("lb-a"), stack.host("lb-b")
-    identity = ["podman", "inspect", "--format", "{{.Id}}", str(spared.container)]
+    identity = ["podman", "inspect", "--format", "{{.Id}}", container_of(spared)]
     before = subprocess.run(identity, capture_output=True, check=True).stdout
-    subprocess.run(["podman", "rm", "--force", str(lost.container)], capture_output=True, check=True)
+    subprocess.run(["podman", "rm", "--force", container_of(lost)], capture_output=True, check=True)
     make("up")
     assert stack.ask("GET", "/item?limit=1", lost.address).status == 200
     assert subprocess.run(identity, capture_output=True, check=True).stdout == before

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.system.running import ROOT, RunningStack, load, make, pulumi
+from scripts.inventory import load
+from tests.system.running import ROOT, RunningStack, make, pulumi
 
 pytestmark = pytest.mark.system
 PAIR = "pair"
@@ -163,7 +164,7 @@ class TestBadInput:
             for program in Path(folder).glob("*") if Path(folder).is_dir() else ():
                 if program.name != "podman" and not (tmp_path / program.name).is_symlink():
                     (tmp_path / program.name).symlink_to(program)
-        command = [ROOT / ".venv/bin/python", "-m", "scripts.containers", "check"]
+        command = [str(ROOT / ".venv/bin/python"), "-m", "scripts.containers", "check"]
         wanted = {
             "stack": PAIR,
             "image": "none",

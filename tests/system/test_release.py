@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.experiment.capacity import CapacityWatch
+from scripts.experiment.deployer import pack
 from scripts.experiment.load.attack import Load, LoadTest
 from scripts.experiment.load.retries import find_retries
 from scripts.inventory import Role
-from tests.system.deployer import Deployment, again, configure, journal, pack, release
+from tests.system.deployer import Deployment, again, configure, journal, release
 from tests.system.running import RunningStack, make, pulumi
 
 pytestmark = pytest.mark.system

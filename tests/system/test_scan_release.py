@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.experiment.deployer import pack
 from scripts.experiment.writes import Where, WriteTest
 from scripts.inventory import Role
-from tests.system.deployer import Deployment, again, configure, journal, pack, release
+from tests.system.deployer import Deployment, again, configure, journal, release
 from tests.system.running import RunningStack, wait_for
 from tests.system.test_data_release import (
     BROKEN,
