@@ -14,6 +14,7 @@ from scripts.release.documents import Stack
 from scripts.release.errors import StageFailedError
 from scripts.release.fleet import CONNECT_SECONDS, login
 from scripts.release.journal import PROGRAMS, REFUSED, parse
+from scripts.release.listening import Listening, as_result
 from scripts.ssh import Result, Session, UnreachableError
 
 QUICK_SECONDS, LONG_SECONDS = 60.0, 180.0
@@ -22,6 +23,8 @@ QUICK_SECONDS, LONG_SECONDS = 60.0, 180.0
 ONE_AT_A_TIME = "/run/lock/evenkeel-tables.lock"
 CHANGING = ("create", "mirror", "drop")
 WAIT_SECONDS = LONG_SECONDS + 5.0
+PYTHON = "env PYTHONPATH=/opt/evenkeel/python"
+LISTEN = f"cd {PROGRAMS} && exec {PYTHON} python3 -m scripts.tables listen"
 Answer = dict[str, Any]
 
 
@@ -40,6 +43,7 @@ class ControlTables:
         self.stack = stack
         self.data = data
         self._session: Session | None = None
+        self._listening = Listening(LISTEN)
 
     def inspect(self) -> Answer:
         """{"nodes": {address: {"up"}}, "agreement", "tables": {name: {"columns", "key", "triggers", …}}}."""
@@ -87,18 +91,26 @@ class ControlTables:
 
     def ask(self, verb: str, seconds: float = QUICK_SECONDS, **more: Any) -> Answer:
         """Run one verb there and return its answer; a connection that broke is opened again once."""
-        content = json.dumps({"ring": self.stack.ring, "data": self.data, **more})
-        changes = verb in CHANGING or more.get("do", "state") != "state"
-        command, patience = command_of(verb, seconds, changes), seconds + (WAIT_SECONDS if changes else 0.0) + 5.0
+        document = {"ring": self.stack.ring, "data": self.data, **more}
         for is_last in (False, True):
             was_open = self._session is not None
             try:
-                return read_answer(verb, self.session().run(command, content, timeout=patience, check=False))
+                return read_answer(verb, self._run(verb, seconds, document))
             except UnreachableError:
                 self._session = None
                 if is_last or not was_open:
                     raise
         raise AssertionError(verb)
+
+    def _run(self, verb: str, seconds: float, document: Mapping[str, Any]) -> Result:
+        """Run one verb; a job's state, which is asked for every few seconds, is had from the program that listens."""
+        do = document.get("do")
+        told = self._listening.ask(self.session(), verb, document, seconds) if do == "state" else None
+        if told is not None:
+            return as_result(told)
+        changes = verb in CHANGING or do not in (None, "state")
+        command, patience = command_of(verb, seconds, changes), seconds + (WAIT_SECONDS if changes else 0.0) + 5.0
+        return self.session().run(command, json.dumps(document), timeout=patience, check=False)
 
     def session(self) -> Session:
         """Return the connection to the control host, opened if need be."""
@@ -113,7 +125,7 @@ class ControlTables:
 def command_of(verb: str, seconds: float, changes: bool) -> str:
     """Return the command line of a verb, killed after `seconds`; one that changes something takes its turn."""
     turn = f"flock --wait {WAIT_SECONDS:.0f} {ONE_AT_A_TIME} " if changes else ""
-    run = f"env PYTHONPATH=/opt/evenkeel/python timeout -s KILL {seconds:.0f} python3 -m scripts.tables {verb}"
+    run = f"{PYTHON} timeout -s KILL {seconds:.0f} python3 -m scripts.tables {verb}"
     return f"cd {PROGRAMS} && exec {turn}{run}"
 
 

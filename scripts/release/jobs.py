@@ -114,7 +114,7 @@ def follow(
 
 
 def until_next_look(state: Answer, watched: float) -> float:
-    """Return how many seconds a job may be left alone: each look starts a program where the job runs.
+    """Return how many seconds a job may be left alone: each look is work where the job runs.
 
     A share of what is left, and where nobody can say that, of the seconds that it has been `watched`.
     """

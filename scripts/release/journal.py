@@ -1,8 +1,9 @@
 """The journal on the control host, from the deployer's side: a method a verb, documents in and out as there.
 
 Each call runs `python3 -m scripts.journal VERB` over SSH, on the session it was given or, given a login, on one of its
-own. What comes back is described in `scripts.journal.store`. Errors: `JournalRefused` when the journal says no, its
-`details` beside the sentence; `JournalError` for any other failure there; `SshError` when the host cannot be reached.
+own; given a program that listens there, what may be asked twice is asked of that. What comes back is described in
+`scripts.journal.store`. Errors: `JournalRefused` when the journal says no, its `details` beside the sentence;
+`JournalError` for any other failure there; `SshError` when the host cannot be reached.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from scripts.release.listening import Listening, as_result
 from scripts.ssh import Login, Result, Session
 
 PROGRAMS = "/opt/evenkeel/programs"
+LISTEN = f"cd {PROGRAMS} && exec python3 -m scripts.journal listen"
+REPEATABLE = ("read", "history", "beat", "verdict")  # a second time they change nothing more
 REFUSED = 3
 SECONDS = 30.0  # a verb waits up to ten for another one's transaction
 Document = Mapping[str, Any]
@@ -42,9 +46,10 @@ class JournalRefused(JournalError):  # noqa: N818  # «refused» is the word of 
 class Journal:
     """The journal of one control host."""
 
-    def __init__(self, where: Session | Login, timeout: float = SECONDS) -> None:
+    def __init__(self, where: Session | Login, timeout: float = SECONDS, listening: Listening | None = None) -> None:
         self._where = where
         self._timeout = timeout
+        self._listening = listening
 
     def read(self, limit: int = 20) -> Answer:
         """Releases, the current one, what is live, lock, hold and open requests, at one moment."""
@@ -133,6 +138,10 @@ class Journal:
 
     def ask(self, verb: str, document: Document) -> Answer:
         """Run one verb there and return its answer."""
+        if self._listening and isinstance(self._where, Session) and verb in REPEATABLE:
+            told = self._listening.ask(self._where, verb, document, self._timeout)
+            if told is not None:
+                return read_answer(as_result(told))
         command = f"cd {PROGRAMS} && exec python3 -m scripts.journal {verb}"
         content = json.dumps(document, ensure_ascii=False)
         if isinstance(self._where, Session):

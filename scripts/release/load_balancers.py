@@ -193,7 +193,7 @@ class LoadBalancers(Fleet):
 def patiently(look: Callable[[], Left], seconds: float) -> Left:
     """Look until nothing is left, or the time is over; return what is left.
 
-    Less and less often: each look starts a program on every load balancer, which users feel where these are busy.
+    Less and less often: each look is work for every load balancer, which users feel where these are busy.
     """
     end, pause = time.monotonic() + seconds, FIRST_PAUSE
     while (left := look()) and time.monotonic() < end:

@@ -7,7 +7,8 @@ from typing import Any
 
 from scripts.release.documents import Stack
 from scripts.release.fleet import CONNECT_SECONDS, login
-from scripts.release.journal import Journal
+from scripts.release.journal import LISTEN, Journal
+from scripts.release.listening import Listening
 from scripts.ssh import Session, UnreachableError
 
 LEASE_SECONDS = 20.0
@@ -23,13 +24,14 @@ class RemoteJournal:
             raise UnreachableError("control", "the stack has no control host")
         self._login = login(stack, hosts[0])
         self._session: Session | None = None
+        self._listening = Listening(LISTEN)
 
     @property
     def open(self) -> Journal:
         """The journal over an open connection."""
         if self._session is None:
             self._session = Session(self._login, CONNECT_SECONDS)
-        return Journal(self._session)
+        return Journal(self._session, listening=self._listening)
 
     def acquire(self, holder: Mapping[str, str]) -> int:
         """Take the lock; return its token."""

@@ -24,7 +24,7 @@ from scripts.release.remote_journal import BEAT_SECONDS, LEASE_SECONDS
 from scripts.release.work import StoppedError, Work, is_protected
 from scripts.ssh import SshError
 
-RENEW_SHARE = 0.2  # of the time that load balancers wait; a renewal starts a program on each of them
+RENEW_SHARE = 0.2  # of the time that load balancers wait; a renewal is written to disk on each of them
 SILENT = "journal_silent_since"  # by the deployer's clock, which one update shares
 Ending = tuple[State, str]
 Action = Callable[[Work], str]

@@ -1,5 +1,6 @@
 """The deployer's client: every verb through the real program, run here instead of over SSH."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.release.journal import Journal, JournalError, JournalRefused, read_answer
-from scripts.ssh import Result, Session, UnreachableError
+from scripts.release.journal import LISTEN, Journal, JournalError, JournalRefused, read_answer
+from scripts.release.listening import Listening
+from scripts.ssh import Dialogue, Login, Result, Session, UnreachableError
 
 from .conftest import document, verdict
 
@@ -20,6 +22,7 @@ class Local(Session):
     """A session that runs the control host's commands on this machine, on a journal of its own."""
 
     def __init__(self, path):
+        self.login = Login("control", "", "", "")
         self.path = path
         self.commands = []
 
@@ -36,6 +39,37 @@ class Local(Session):
             check=False,
         )
         return Result(done.stdout, done.stderr, done.returncode)
+
+
+class Lines(Dialogue):
+    """A program of this machine that is asked line by line."""
+
+    def __init__(self, command, path):
+        here = command.replace("/opt/evenkeel/programs", str(ROOT)).replace("python3", sys.executable)
+        self.process = subprocess.Popen(
+            ["/bin/sh", "-c", here],
+            env=os.environ | {"EVENKEEL_JOURNAL": str(path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, line, timeout):
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise UnreachableError("control", "the program that was asked has ended") from error
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise UnreachableError("control", "the program that was asked has ended")
+        return answer
+
+    def close(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(10)
 
 
 @pytest.fixture
@@ -74,6 +108,46 @@ def test_holds_requests_and_breaking_go_through_the_client(client):
     assert client.break_lock("root@ops", "gone")["who"] == "root@one"
     assert client.break_lock("root@ops", "gone") is None
     assert client.note("notified", "told") == len(client.events())
+
+
+@pytest.fixture
+def listening(tmp_path):
+    """A client with a program that listens, its connection, and the program."""
+    control = Local(tmp_path / "journal.sqlite")
+    lines = []
+    control.converse = lambda command: lines.append(Lines(command, control.path)) or lines[-1]
+    yield Journal(control, listening=Listening(LISTEN)), control, lines
+    for started in lines:
+        started.process.kill()
+        started.close()
+
+
+def test_one_program_answers_all_that_may_be_asked_twice(listening):
+    client, control, lines = listening
+    token = client.acquire(HOLDER, 20)
+    client.begin(document(), token)
+    for _ in range(3):
+        assert client.beat(token, 20, "r7-2.0.0", "install-1")["lock"]["token"] == token
+    client.verdict("r7-2.0.0", verdict("install-1"))
+    assert [stage["stage"] for stage in client.read()["releases"][0]["stages"]] == ["install-1"]
+    assert [command.split()[-1] for command in control.commands] == ["acquire", "begin"]
+    assert len(lines) == 1
+    with pytest.raises(JournalRefused, match="token"):
+        client.beat(token + 1, 20)
+    with pytest.raises(JournalError, match=r"^lease_seconds"):
+        client.beat(token, -1)
+
+
+def test_where_the_program_was_killed_another_answers(listening):
+    client, control, lines = listening
+    token = client.acquire(HOLDER, 20)
+    client.beat(token, 20)
+    lines[0].process.kill()
+    lines[0].process.wait()
+    assert client.beat(token, 20)["lock"]["token"] == token
+    assert [command.split()[-1] for command in control.commands] == ["acquire", "beat"]
+    client.beat(token, 20)
+    assert len(lines) == 2
 
 
 def test_a_refusal_is_raised_with_its_sentence_and_details(client):

@@ -71,6 +71,31 @@ def test_an_unusable_journal_ends_with_1_and_one_sentence(path):
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
 
 
+def test_one_that_listens_answers_each_line_as_the_verb_by_itself_would(path):
+    lines = [
+        {"verb": "hold", "order": {"who": "root@ops", "reason": "später"}},
+        {"verb": "read"},
+        {"verb": "beat", "order": {"token": 7, "lease_seconds": 20}},
+        {"verb": "hold", "order": {"who": ""}},
+        {"verb": "fly"},
+        {"verb": "read", "order": [1]},
+        [1],
+        {"verb": "unhold", "order": {"who": "root@ops"}},
+    ]
+    done = run(path, "listen", stdin="".join(json.dumps(line) + "\n" for line in lines) + "no JSON\n")
+    assert done.returncode == 0 and done.stderr == ""
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["status"] for answer in answers] == [0, 0, 3, 2, 2, 2, 2, 0, 2]
+    assert answers[1]["answer"]["hold"]["reason"] == "später"
+    assert answers[2]["answer"] == json.loads(run(path, "beat", stdin=json.dumps(lines[2]["order"])).stdout)
+    assert f"{answers[3]['said']}\n" == run(path, "hold", stdin=json.dumps(lines[3]["order"])).stderr
+    for answer, says in zip(
+        answers[4:], ["'fly' is none of read,", "the order must be", "the line must be"], strict=False
+    ):
+        assert answer["said"].startswith(f"scripts.journal: {says}")
+    assert answers[7]["answer"]["lifted"]["who"] == "root@ops"
+
+
 def test_every_method_of_the_store_is_a_verb():
     methods = {name for name, _ in inspect.getmembers(Store, inspect.isfunction) if not name.startswith("_")}
     assert {name.removesuffix("_") for name in methods} == set(VERBS)

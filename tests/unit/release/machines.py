@@ -494,10 +494,9 @@ class Listener(Dialogue):
 
     def ask(self, line: str, timeout: float) -> str:
         asked = json.loads(line)
-        result = self.session.run([self.program, asked["verb"]], json.dumps(asked["order"]), check=False)
-        if result.ok:
-            return json.dumps({"status": 0, "answer": json.loads(result.stdout)})
-        return json.dumps({"status": result.exit_status, "said": result.stderr})
+        result = self.session.run(f"{self.program} {asked['verb']}", json.dumps(asked["order"]), check=False)
+        told = {"answer": json.loads(result.stdout)} if result.stdout else {"said": result.stderr}
+        return json.dumps({"status": result.exit_status, **told})
 
     def close(self) -> None:
         pass

@@ -57,6 +57,15 @@ def test_who_asks_for_a_jobs_state_tells_of_the_users_in_passing(run, tmp_path):
     assert heard and (heard.p99_ms, heard.p99_before_ms) == (12.5, 11.0)
 
 
+def test_one_that_listens_answers_as_often_as_it_is_asked(run):
+    order = {"ring": RING, "data": DOCUMENT, "do": "state", "kind": "backfill"}
+    lines = [{"verb": "job", "order": order}, {"verb": "job", "order": {}}, {"verb": "job", "order": order}]
+    done = run("listen", content="".join(json.dumps(line) + "\n" for line in lines))
+    first, wrong, last = (json.loads(line) for line in done.stdout.splitlines())
+    assert first == last and first["answer"]["state"] == "absent"
+    assert wrong["status"] == 2 and wrong["said"].startswith("scripts.tables: ")
+
+
 def test_a_jobs_state_is_json(run):
     content = json.dumps({"ring": RING, "data": DOCUMENT, "do": "state", "kind": "backfill"})
     assert json.loads(run("job", content=content).stdout)["state"] == "absent"
