@@ -2,9 +2,9 @@
 
 Pure. Users noticed where more requests failed than without a release, where an acknowledged write is not there, or
 where times got worse than the margin allows. They did not where nothing more failed and every level shows that times
-are no worse. Everything between, such as too few runs, or a release that ended otherwise than planned, is «cannot be
-told». Where nothing was measured without a release, only failures are looked at. Levels above what the machine carries
-have no say in times and failed requests.
+are no worse. Everything between, such as too few runs, a release that was planned and not measured, or one that ended
+otherwise than planned, is «cannot be told». Where nothing was measured without a release, only failures are looked at.
+Levels above what the machine carries have no say in times and failed requests, and are named.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def answer(results: Results, strategy: str) -> Answer:
     if not fit:
         where = "every level is above what this machine carries" if cells else "no run with a release is finished"
         return Answer(strategy, Noticed.UNKNOWN, all_requests(cells), all_releases(cells), (where,))
-    odd = [sentence for cell in cells for sentence in ended_otherwise(cell)]
+    odd = unmade(results, strategy) + [sentence for cell in cells for sentence in ended_otherwise(cell)]
     if odd:
         return Answer(strategy, Noticed.UNKNOWN, all_requests(fit), all_releases(fit), tuple(odd))
     if not any(results.baseline(cell.level.name) for cell in fit):
@@ -73,13 +73,21 @@ def answer(results: Results, strategy: str) -> Answer:
         return Answer(strategy, Noticed.UNKNOWN, all_requests(fit), all_releases(fit), tuple(open_questions))
     where = "of whole runs and while the release ran"
     kept = f"average and 99th percentile, {where}, stayed within the margin in all {len(fit)} cells"
-    return Answer(strategy, Noticed.NO, all_requests(fit), all_releases(fit), (kept,))
+    above = sorted({cell.level.label for cell in cells if cell.level.saturated})
+    said = [f"above what this machine carries, and not judged: {', '.join(above)}"] if above else []
+    return Answer(strategy, Noticed.NO, all_requests(fit), all_releases(fit), (kept, *said))
 
 
 def lost(cell: Cell) -> list[str]:
     """The runs of a cell that lost writes, in one sentence."""
     count = len(cell.lost_writes)
     return [f"{name(cell)}: acknowledged writes were lost in {count} of {len(cell.measured)} runs"] if count else []
+
+
+def unmade(results: Results, strategy: str) -> list[str]:
+    """The releases of a strategy that were planned and are not measured, in one sentence."""
+    count = sum(f"-{strategy}-" in run for run in results.missing)
+    return [f"{runs_in_words(count)} with a release planned and not measured"] if count else []
 
 
 def ended_otherwise(cell: Cell) -> list[str]:
@@ -92,7 +100,9 @@ def complaints(results: Results, cell: Cell) -> list[str]:
     """What users noticed in a cell, in one sentence."""
     found = []
     if results.fails_more(cell):
-        found.append(f"{cell.requests.failures:,} of {cell.requests.tries:,} requests failed")
+        within = cell.while_released.failures
+        when = f", {within:,} of them while the release ran" if within else ""
+        found.append(f"{cell.requests.failures:,} of {cell.requests.tries:,} requests failed{when}")
     for figure, against in cell.against.items():
         if against.verdict is Verdict.WORSE:
             found.append(f"{NAMES[figure]} {against.inferiority.ratio:.2f} times as long")

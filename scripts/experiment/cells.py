@@ -16,7 +16,7 @@ from statistics import geometric_mean
 
 from scripts.experiment.errors import FolderError
 from scripts.experiment.plan import CONTROLS, RELEASES, Level, ends_otherwise
-from scripts.experiment.records import Experiment, Run, read_experiment, read_run
+from scripts.experiment.records import Experiment, Release, Run, read_experiment, read_run
 from scripts.experiment.reduce import RunSummary, summary_of, together
 from scripts.experiment.statistics.bounds import Rate, rate
 from scripts.experiment.statistics.comparison import Comparison, compare, holm
@@ -106,6 +106,15 @@ class Cell:
         return rate(sum(each.failed for each in summaries), sum(each.requests for each in summaries))
 
     @property
+    def while_released(self) -> Rate:
+        """Failed requests among those that were due while a release ran."""
+        summaries = [measured.summary for measured in self.measured]
+        failed, tries = (
+            sum(getattr(each, figure) or 0 for each in summaries) for figure in ("release_failed", "release_requests")
+        )
+        return rate(failed, tries)
+
+    @property
     def runs(self) -> Rate:
         """Runs in which a request failed, among all: of a cell with releases, the releases that users could see."""
         return rate(sum(measured.summary.failed > 0 for measured in self.measured), len(self.measured))
@@ -113,9 +122,7 @@ class Cell:
     @property
     def unexpected(self) -> list[Measured]:
         """Runs whose release did not end as its scenario has it."""
-        verdicts = [each.run.release.verdict if each.run.release else None for each in self.measured]
-        both = zip(self.measured, verdicts, strict=True)
-        return [measured for measured, verdict in both if ends_otherwise(self.scenario, verdict)]
+        return [each for each in self.measured if is_otherwise(self.scenario, each.run.release)]
 
     def percentile_ms(self, percent: float) -> float:
         """A percentile of all the cell's requests, in ms: of rare ones, a single run has too few to tell."""
@@ -133,6 +140,11 @@ class Cell:
         """The run whose average is the median one: the one to be shown."""
         ordered = sorted(self.measured, key=lambda measured: measured.summary.average_ms)
         return ordered[(len(ordered) - 1) // 2]
+
+
+def is_otherwise(scenario: str, release: Release | None) -> bool:
+    """Whether an update did not end as its scenario has it."""
+    return ends_otherwise(scenario, release.verdict, release.status) if release else ends_otherwise(scenario, None)
 
 
 def value_of(summary: RunSummary, figure: str) -> float:
@@ -169,9 +181,9 @@ class Results:
         return self.cell(level, "none", None)
 
     def fails_more(self, cell: Cell) -> bool:
-        """Whether more of a cell's requests failed than without a release."""
+        """Whether more of a cell's requests failed than without a release: of all, or of those while it ran."""
         baseline = self.baseline(cell.level.name)
-        return cell.requests.value > (baseline.requests.value if baseline else 0.0)
+        return max(cell.requests.value, cell.while_released.value) > (baseline.requests.value if baseline else 0.0)
 
     @property
     def strategies(self) -> list[str]:

@@ -27,21 +27,36 @@ def faults(folder: Folder) -> list[str]:
     """What no experiment may end well with, in sentences: a release that ended otherwise than planned, a lost write.
 
     How many requests fail, and how long they take, is what an experiment is made to find out. A soak is a test: there a
-    failed request, and memory or disk that grows, is a fault as well.
+    failed request, a run that was made again because it could not be made, and memory or disk that grows or of which
+    it cannot be told, is a fault as well.
     """
     runs = folder.finished_runs()
     found = [f"{run['id']}: the release ended otherwise than planned" for run in runs if is_otherwise(run)]
     found += [f"{run['id']}: acknowledged writes are missing" for run in runs if not is_sound(run)]
     if folder.document["kind"] == "soak":
         found += [f"{run['id']}: {run['failed']} requests failed" for run in runs if run["failed"]]
-        if soak.grows(folder.path / soak.TABLE):
-            found.append("memory or disk grows from release to release")
+        found += [
+            f"{run['id']}: {refused(run)} of the writes that are followed up failed" for run in runs if refused(run)
+        ]
+        found += [f"{run['id']} was tried before: {each}" for run in runs for each in broken_off(folder, run["id"])]
+        found += soak.faults(folder.path / soak.TABLE)
     return found
 
 
+def refused(run: Mapping[str, Any]) -> int:
+    """How many writes of the clients whose every write is followed up failed."""
+    return int(((run.get("check") or {}).get("clients") or {}).get("failed_requests", 0))
+
+
+def broken_off(folder: Folder, run: str) -> list[str]:
+    """What came of a run's tries that ended by themselves before the run did; who pressed Ctrl-C knows why."""
+    return [each for each in folder.earlier_tries(run) if not each.startswith("interrupted")]
+
+
 def is_otherwise(run: Mapping[str, Any]) -> bool:
-    """Whether a run has a release and it did not end as its scenario has it."""
-    return ends_otherwise(run["scenario"], (run["release"] or {}).get("verdict"))
+    """Whether a run has an update and it did not end as its scenario has it."""
+    release = run["release"] or {}
+    return ends_otherwise(run["scenario"], release.get("verdict"), release.get("status"))
 
 
 def is_sound(run: Mapping[str, Any]) -> bool:
@@ -69,4 +84,5 @@ def counted(runs: Sequence[Mapping[str, Any]]) -> str:
     checked = [run for run in runs if run.get("check")]
     lost = sum(not is_sound(run) for run in checked)
     told = f"; writes followed up in {runs_in_words(len(checked))}, acknowledged ones missing after {lost}"
+    told += f", {failed:,} failed" if (failed := sum(refused(run) for run in checked)) else ""
     return said + (f", {twice} sent twice by their client" if twice else "") + (told if checked else "")

@@ -222,7 +222,7 @@ def make_all(bench: Bench, display: Display) -> bool:
         display.expect(pace.left(left), len(runs) - len(left))
         began = time.time()
         try:
-            if settings.kind == "soak" and soak.is_due(run.order, len(runs)):
+            if settings.kind == "soak" and soak.is_due(folder.path / soak.TABLE, run.order, len(runs)):
                 soak.sample(bench, run.order, display.say)
             document = perform(bench, run, levels[run.level])
         except RUN_ERRORS as error:

@@ -247,11 +247,10 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
 def remarks(run: Run, level: Level, measured: Measured, release: dict[str, Any] | None) -> list[str]:
     """What a reader of the run should know before taking its figures as they are."""
     found = []
-    if release and ends_otherwise(run.scenario, release["verdict"]):
-        wanted = EXPECTED[run.scenario]
-        found.append(f"the release should have {wanted} and is {release['verdict']}: {release['reason']}")
-    if run.scenario == "unchanged" and release and (release["status"] or release["id"]):
-        found.append(f"`pulumi up` without a change ended with {release['status']} and release {release['id']}")
+    if release and ends_otherwise(run.scenario, release["verdict"], release["status"]):
+        wanted = EXPECTED.get(run.scenario, "changed nothing")
+        ended = f"`pulumi up` ended with {release['status']}: {release['reason']}"
+        found.append(f"the release should have {wanted} and is {release['verdict']}; {ended}")
     if measured.outlived:
         bound = f"the load of {measured.test.load.bound:g} s"
         found.append(f"the release took longer than {bound}: what users got after that is not known")

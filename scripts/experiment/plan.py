@@ -17,6 +17,7 @@ from scripts.experiment.errors import SettingsError
 
 RELEASES = ("successful", "failing")
 EXPECTED = {"successful": "succeeded", "failing": "rolled-back"}  # the journal's word for how each should end
+UNCHANGED = "unchanged"  # our word for an update that made no release
 CONTROLS = ("aa", "unchanged")
 SCENARIOS = ("none", *RELEASES, *CONTROLS)
 STRATEGIES = ("bluegreen", "halves", "rolling", "canary")
@@ -199,9 +200,15 @@ def make_runs(settings: Settings, levels: Sequence[Level], seed: int) -> list[Ru
     return runs
 
 
-def ends_otherwise(scenario: str, verdict: str | None) -> bool:
-    """Whether a scenario has a release, and it did not end as that has it; no verdict is none that was wanted."""
-    return scenario in EXPECTED and verdict != EXPECTED[scenario]
+def ends_otherwise(scenario: str, verdict: str | None, status: int | None = None) -> bool:
+    """Whether what `pulumi up` came to is not what the scenario has; no verdict is none that was wanted.
+
+    `status` is the one that it ended with, None where that is not known: 0 where nothing had to be rolled back.
+    """
+    wanted = {**EXPECTED, "unchanged": UNCHANGED}.get(scenario)
+    if wanted is None:
+        return False
+    return verdict != wanted or (status is not None and (status == 0) == (scenario == "failing"))
 
 
 def next_version(versions: Sequence[str], live: str) -> str:

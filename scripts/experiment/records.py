@@ -41,6 +41,7 @@ class Release:
     version: str
     previous: str
     verdict: str
+    status: int | None
     started: float | None
     seconds: float
     stages: tuple[Stage, ...]
@@ -201,6 +202,7 @@ def parse_release(document: Mapping[str, Any]) -> Release:
         version=document.get("version") or "",
         previous=document.get("from") or "",
         verdict=document.get("verdict") or "",
+        status=document.get("status"),
         started=document.get("started"),
         seconds=float(document.get("seconds") or 0.0),
         stages=tuple(

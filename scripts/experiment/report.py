@@ -11,7 +11,7 @@ from typing import Any
 from components.render import render
 from scripts.experiment import report_tables as tables
 from scripts.experiment.answer import Answer, Noticed, answers
-from scripts.experiment.cells import Results, read_results
+from scripts.experiment.cells import Cell, Results, read_results
 from scripts.experiment.folder import writing
 from scripts.experiment.pictures.capacity import knee_picture, soak_picture
 from scripts.experiment.pictures.spread import box_pictures, error_picture
@@ -43,6 +43,10 @@ CONTROL_REMARKS = {
     "unchanged": "`pulumi up` that changes nothing is worse than none: part of what a release costs users here is the "
     "deployer's own work on the same processors, or this machine was not quiet enough",
 }
+BETTER = (
+    "runs without a release, made again, are better than those without one, which were slow by chance: what is no "
+    "worse there is so by a bar that is too low"
+)
 SHOWN_REASONS = 4
 QUIET_SHARE = 0.02  # of the processors, taken by others in a run: less is not worth a word
 
@@ -176,13 +180,25 @@ def remarks(results: Results) -> list[str]:
         some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
         found.append(f"planned and not measured: {len(results.missing)}, {some}")
     for cell in results.cells:
-        if cell.scenario in CONTROL_REMARKS and any(a.verdict is Verdict.WORSE for a in cell.against.values()):
-            found.append(f"level {cell.level.label}: {CONTROL_REMARKS[cell.scenario]}")
+        found += control_remarks(cell)
         for measured in cell.measured:
             if measured.summary.unsent:
                 found.append(f"{measured.run.id}: {measured.summary.unsent:,} requests were due and never begun")
             found += [f"{measured.run.id}: {note}" for note in measured.run.notes]
     return found
+
+
+def control_remarks(cell: Cell) -> list[str]:
+    """What a control says of its level; of one above what the machine carries nothing."""
+    if cell.scenario not in CONTROL_REMARKS or cell.level.saturated:
+        return []
+    found = list(cell.against.values())
+    if any(against.verdict is Verdict.WORSE for against in found):
+        return [f"level {cell.level.label}: {CONTROL_REMARKS[cell.scenario]}"]
+    better = cell.scenario == "aa" and any(
+        against.inferiority.high < 1 / against.inferiority.margin for against in found
+    )
+    return [f"level {cell.level.label}: {BETTER}"] if better else []
 
 
 def stolen(results: Results) -> list[str]:

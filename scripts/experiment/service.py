@@ -99,6 +99,11 @@ def parse_request(number: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValueError(f"{where}: body must be a text, or a table or list that is sent as JSON")
     if not isinstance(contains, str | None):
         raise ValueError(f"{where}: contains must be a text")
+    if "{number}" in (contains or "") and "{number}" not in path:
+        raise ValueError(
+            f"{where}: contains has {{number}} and path has not: answers are told apart by method and path; write it in"
+            " path too, or leave it out of contains"
+        )
     refuse_no_json(f"{where}: body", body)
     return {
         "share": whole(entry, "share", where, 1, 1000, 1),

@@ -33,7 +33,7 @@ PROGRAM = Path(__file__).with_name("host_usage.py")
 SECONDS = 120.0
 WORKERS = 2  # hosts asked at once: they may share the processors of one machine
 CONFIDENCE = 0.95
-SHARE, LEAST_BYTES = 0.05, 8 * 2**20  # growth over the whole soak that counts: a twentieth, and 8 MiB or more
+SHARE, LEAST_BYTES = 0.05, 8 * 2**20  # growth over the releases that counts: a twentieth, and 8 MiB or more
 SAMPLES = 20  # about; a look at every host takes seconds
 SETTLING = 0.2  # of the releases at the beginning are not counted: caches and heaps fill up once
 
@@ -52,14 +52,29 @@ class Growth:
     releases: int
 
     @property
+    def allowed(self) -> float:
+        """The bytes that it may grow by over these releases."""
+        return max(SHARE * self.first, LEAST_BYTES)
+
+    @property
     def grows(self) -> bool:
         """Whether it certainly grew, and by an amount that matters."""
-        return self.low > 0 and self.slope * self.releases > max(SHARE * self.first, LEAST_BYTES)
+        return self.low > 0 and self.slope * self.releases > self.allowed
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether its samples differ by too much to rule that out."""
+        return not self.grows and self.high * self.releases > self.allowed
 
 
-def is_due(release: int, releases: int) -> bool:
-    """Whether memory and disk are looked at before this of so many releases."""
-    return (release - 1) % max(releases // SAMPLES, 1) == 0
+def is_due(path: Path, release: int, releases: int) -> bool:
+    """Whether memory and disk are looked at before this of so many releases.
+
+    One that is made up for, after later ones, comes after all that those have left behind.
+    """
+    if (release - 1) % max(releases // SAMPLES, 1):
+        return False
+    return not path.exists() or all(release >= newest for series in read_series(path).values() for newest in series)
 
 
 def sample(bench: Bench, release: int, say: Callable[[str], None]) -> None:
@@ -140,21 +155,36 @@ def growth(path: Path) -> list[Growth]:
     return sorted(found, key=lambda each: each.slope * each.releases, reverse=True)
 
 
-def grows(path: Path) -> bool:
-    """Whether anything certainly grew."""
-    return path.exists() and any(each.grows for each in growth(path))
-
-
-def verdict(path: Path) -> list[str]:
-    """The soak's growth in sentences: what grew, or that nothing did."""
+def faults(path: Path) -> list[str]:
+    """What is to be found fault with: what grew, what may have grown, what was not looked at; a sentence each."""
     if not path.exists():
         return ["memory and disk were not sampled"]
     found = growth(path)
+    growing = [f"it grows: {in_words(each)}" for each in found if each.grows]
+    unsure = [f"whether it grows cannot be told: {in_words(each)}" for each in found if each.may_grow]
+    return growing + unsure + unseen(path)
+
+
+def unseen(path: Path) -> list[str]:
+    """The hosts that did not answer each time, a sentence each."""
+    hosts = {host: set(series) for (host, service, _), series in read_series(path).items() if not service}
+    times = set[int]().union(*hosts.values())
+    return [
+        f"{host} was asked {len(times)} times for its memory and disk, and answered {len(seen)} times"
+        for host, seen in sorted(hosts.items())
+        if seen != times
+    ]
+
+
+def verdict(path: Path) -> list[str]:
+    """The soak's growth in sentences: what is wrong with it, or that nothing grows."""
+    if wrong := faults(path):
+        return wrong
+    found = growth(path)
     if not found:
         return ["too few releases to tell whether memory or disk grow"]
-    growing = [in_words(each) for each in found if each.grows]
     whole = [each for each in found if not each.service]
-    return growing or [f"nothing grows: {len(found)} series of {len(whole) // 2} hosts; most, {in_words(found[0])}"]
+    return [f"nothing grows: {len(found)} series of {len(whole) // 2} hosts; most, {in_words(found[0])}"]
 
 
 def in_words(each: Growth) -> str:

@@ -150,8 +150,9 @@ def release_of(run, plan, started):
     ]
     verdict = "succeeded" if run["scenario"] == "successful" else "rolled-back"
     return {
-        "id": f"r{run['order']}", "version": "2.0.0", "from": "1.0.0", "verdict": verdict, "reason": "", "status": 0,
-        "started": began, "seconds": seconds, "own_seconds": seconds - 1, "stages": stages,
+        "id": f"r{run['order']}", "version": "2.0.0", "from": "1.0.0", "verdict": verdict, "reason": "",
+        "status": 0 if verdict == "succeeded" else 255, "started": began, "seconds": seconds,
+        "own_seconds": seconds - 1, "stages": stages,
     }  # fmt: skip
 
 

@@ -136,12 +136,12 @@ def test_what_a_host_uses_is_read_from_this_one(tmp_path: Path) -> None:
     assert found["disk"][""] == sum(size for place, size in found["disk"].items() if place)
 
 
-def write_soak(path: Path, grows: float, releases: int = 40) -> None:
+def write_soak(path: Path, grows: float, releases: int = 40, noise: float = 2**20) -> None:
     """A soak in which one service gains so many bytes a release, amid noise."""
     dice = random.Random(1)  # noqa: S311
     for release in range(1, releases + 1):
-        noise = dice.uniform(-1, 1) * 2**20
-        used = {"services": {"": 300e6 + noise, "app@blue": 60e6 + noise + grows * release}, "disk": {"": 1e9}}
+        more = dice.uniform(-1, 1) * noise
+        used = {"services": {"": 300e6, "app@blue": 60e6 + more + grows * release}, "disk": {"": 1e9}}
         soak.append(path, soak.rows(release, float(release), {"app-a": used}))
 
 
@@ -150,22 +150,43 @@ def test_growth_is_found_and_named(tmp_path: Path) -> None:
     found = next(each for each in soak.growth(tmp_path / "soak.csv") if each.service == "app@blue")
     assert found.low < 2**20 < found.high
     assert found.grows
-    assert soak.verdict(tmp_path / "soak.csv")[0].startswith("memory of app@blue on app-a: +10")
+    assert soak.verdict(tmp_path / "soak.csv")[0].startswith("it grows: memory of app@blue on app-a: +10")
 
 
 def test_noise_is_no_growth(tmp_path: Path) -> None:
     write_soak(tmp_path / "soak.csv", grows=0)
     assert not [each for each in soak.growth(tmp_path / "soak.csv") if each.grows]
     assert soak.verdict(tmp_path / "soak.csv")[0].startswith("nothing grows")
+    assert soak.faults(tmp_path / "soak.csv") == []
 
 
-def test_memory_and_disk_are_looked_at_some_twenty_times_however_long_a_soak_is() -> None:
+def test_samples_that_differ_by_too_much_rule_no_growth_out(tmp_path: Path) -> None:
+    write_soak(tmp_path / "soak.csv", grows=0, noise=40 * 2**20)
+    unsure = "whether it grows cannot be told: memory of app@blue on app-a: "
+    assert [said.startswith(unsure) for said in soak.faults(tmp_path / "soak.csv")].count(True) == 1
+
+
+def test_a_host_that_did_not_answer_each_time_is_named(tmp_path: Path) -> None:
+    write_soak(tmp_path / "soak.csv", grows=0)
+    used = {"services": {"": 1e6}, "disk": {"": 1e9}}
+    soak.append(tmp_path / "soak.csv", soak.rows(40, 40.0, {"lb-a": used}))
+    said = ["lb-a was asked 40 times for its memory and disk, and answered 1 times"]
+    assert soak.faults(tmp_path / "soak.csv") == soak.verdict(tmp_path / "soak.csv") == said
+
+
+def test_memory_and_disk_are_looked_at_some_twenty_times_however_long_a_soak_is(tmp_path: Path) -> None:
     def due(releases: int) -> list[int]:
-        return [release for release in range(1, releases + 1) if soak.is_due(release, releases)]
+        return [release for release in range(1, releases + 1) if soak.is_due(tmp_path / "soak.csv", release, releases)]
 
     assert due(7) == [1, 2, 3, 4, 5, 6, 7]
     assert due(60) == list(range(1, 61, 3))
     assert len(due(300)) == 20
+
+
+def test_before_a_release_that_is_made_up_for_later_nothing_is_sampled(tmp_path: Path) -> None:
+    write_soak(tmp_path / "soak.csv", grows=0, releases=6)
+    due = [release for release in range(1, 9) if soak.is_due(tmp_path / "soak.csv", release, 8)]
+    assert due == [6, 7, 8]
 
 
 def test_the_database_writes_out_first_and_a_node_that_cannot_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,6 +255,11 @@ def test_the_end_says_what_failed_and_keeps_what_no_machine_carries_apart(tmp_pa
     ]
 
 
+UNCHANGED = {"scenario": "unchanged"}
+OTHERWISE = ["0: the release ended otherwise than planned"]
+REFUSED_WRITES = {"check": {"passed": True, "clients": {"failed_requests": 4}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "said"),
     [
@@ -244,6 +270,12 @@ def test_the_end_says_what_failed_and_keeps_what_no_machine_carries_apart(tmp_pa
         ({"check": {"passed": True, "summary": "all there"}}, "quick", []),
         ({"failed": 3}, "quick", []),  # what an experiment is to find out
         ({"failed": 3}, "soak", ["0: 3 requests failed"]),
+        ({"release": {"verdict": "succeeded", "status": 1}}, "quick", ["0: the release ended otherwise than planned"]),
+        (UNCHANGED | {"release": {"verdict": "unchanged", "status": 0}}, "quick", []),
+        (UNCHANGED | {"release": {"verdict": "failed", "status": 1}}, "quick", OTHERWISE),
+        (UNCHANGED | {"release": {"verdict": "succeeded", "status": 0}}, "quick", OTHERWISE),
+        (REFUSED_WRITES, "quick", []),
+        (REFUSED_WRITES, "soak", ["0: 4 of the writes that are followed up failed"]),
     ],
 )
 def test_what_no_experiment_may_end_well_with(
@@ -253,7 +285,17 @@ def test_what_no_experiment_may_end_well_with(
     document: dict[str, Any] = {"id": "0", "outcome": "finished", "scenario": "successful", "failed": 0}
     document["release"] = {"verdict": "succeeded"}
     write_json(folder.begin_run("0") / "run.json", document | changes)
+    write_soak(folder.path / "soak.csv", grows=0)
     assert closing.faults(folder) == said
+
+
+def test_a_soaks_run_that_ended_by_itself_before_it_was_made_again_is_a_fault(tmp_path: Path) -> None:
+    folder = Folder.create("first", {"runs": [{"id": "0"}], "kind": "soak"}, tmp_path)
+    write_soak(folder.path / "soak.csv", grows=0)
+    document = {"id": "0", "scenario": "successful", "failed": 0, "release": {"verdict": "succeeded"}}
+    for outcome, why in (("interrupted", "it was not finished"), ("failed", "no SSH"), ("finished", "")):
+        write_json(folder.begin_run("0") / "run.json", document | {"outcome": outcome, "notes": [why]})
+    assert closing.faults(folder) == ["0 was tried before: failed, no SSH"]
 
 
 def test_a_soak_after_which_memory_has_grown_has_not_ended_well(tmp_path: Path) -> None:
@@ -262,4 +304,7 @@ def test_a_soak_after_which_memory_has_grown_has_not_ended_well(tmp_path: Path) 
     assert closing.faults(folder) == []
     (folder.path / "soak.csv").unlink()
     write_soak(folder.path / "soak.csv", grows=2**20)
-    assert closing.faults(folder) == ["memory or disk grows from release to release"]
+    (fault,) = closing.faults(folder)
+    assert fault.startswith("it grows: memory of app@blue on app-a: +10")
+    (folder.path / "soak.csv").unlink()
+    assert closing.faults(folder) == ["memory and disk were not sampled"]

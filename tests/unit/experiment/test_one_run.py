@@ -194,7 +194,7 @@ def test_after_a_failing_release_the_config_asks_for_what_serves(
     document = perform(bench, Run("002", "low", "failing", "halves", 1, 2), LEVEL)
     assert stack.asked == ["9.2.0"]
     assert stack.config == {"version": "1.0.0", "strategy": "halves"}
-    assert document["notes"] == ["the release should have rolled-back and is succeeded: "]
+    assert document["notes"] == ["the release should have rolled-back and is succeeded; `pulumi up` ended with 0: "]
 
 
 def test_without_a_release_nothing_is_released(bench: Bench, stack: Stack, loads: list[FakeLoad]) -> None:

@@ -211,6 +211,17 @@ def test_a_control_that_is_worse_is_said_to_be(tmp_path, without_pictures, contr
     assert said in Page(make(write_experiment(tmp_path / "one", plan)).read_text("utf-8")).text
 
 
+@pytest.mark.parametrize(("knee", "is_said"), [(280, True), (50, False)])
+def test_a_control_that_is_better_is_said_to_be_where_the_machine_carries_its_level(
+    tmp_path, without_pictures, knee, is_said
+):
+    plan = Simulation(
+        levels=("low",), scenarios=("none", "aa"), runs=4, seconds=10, slower={None: 0.2}, noise=0.02, knee=knee
+    )
+    text = Page(make(write_experiment(tmp_path / "one", plan)).read_text("utf-8")).text
+    assert ("a bar that is too low" in text) is is_said
+
+
 def test_a_machine_that_others_used_as_well_is_said_to_be_one(tmp_path, without_pictures):
     folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
     assert "this machine was not alone" not in Page(make(folder).read_text("utf-8")).text

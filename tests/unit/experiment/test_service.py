@@ -68,6 +68,7 @@ def test_the_whole_file_is_read(tmp_path: Path) -> None:
         ("rate = 80", "", "rate must be a whole number from 1"),
         ("[[requests]]", "[[request]]", "the file has request"),
         ("share = 20", "share", "is not TOML"),
+        ("status = 201", 'contains = "{number}"', r"2: contains has \{number\} and path has not"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
