@@ -20,8 +20,8 @@ from scripts.ssh import SshError
 
 ROLES = (Role.LOAD_BALANCER, Role.APP_SERVER, Role.DATABASE, Role.CONTROL, Role.TEST_RUNNER)
 INTERRUPTED = (
-    "evenkeel: interrupted: if users had begun to move, the load balancers' timers take them back within a minute; "
-    "see `evenkeel status`"
+    "evenkeel: interrupted: if users had begun to move, the load balancers' timers take them back in `deadmanSeconds`, "
+    "and if all had moved, they stay, and another `evenkeel undo` records it; see `evenkeel status`"
 )
 RELEASES = 200  # how far back a version counts as one that has served
 

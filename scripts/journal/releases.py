@@ -20,6 +20,7 @@ from scripts.journal.words import span
 ENDS = ("succeeded", "partial", "rolled-back", "failed", "held")
 STATES = ("passed", "failed", "skipped", "refused", "held")
 LIMIT = 20
+STEP_SECONDS = 0.001  # between the ends of two releases, where the clock does not tell them apart
 MOST = 1000
 
 
@@ -203,13 +204,18 @@ def reached(said: Mapping[str, Any]) -> float | None:
 
 
 def close(act: Transaction, release: str, state: str, reason: str, live: Mapping[str, Any] | None = None) -> None:
-    """Nothing of this release is in progress from here on."""
+    """Nothing of this release is in progress from here on.
+
+    It ends after all others, also where the clock was set back: what ended last says what is live.
+    """
+    newest = act.row("SELECT max(ended) AS ended FROM releases WHERE id != ?", release)
+    latest = newest["ended"] if newest and newest["ended"] is not None else 0.0
     act.run(
         "UPDATE releases SET state = ?, reason = ?, ended = ?, live = coalesce(?, live), waiting = NULL, stage = NULL"
         " WHERE id = ?",
         state,
         reason,
-        act.now,
+        max(act.now, latest + STEP_SECONDS),
         json.dumps(live) if live else None,
         release,
     )

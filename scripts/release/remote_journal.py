@@ -9,10 +9,11 @@ from scripts.release.documents import Stack
 from scripts.release.fleet import CONNECT_SECONDS, login
 from scripts.release.journal import LISTEN, Journal
 from scripts.release.listening import Listening
-from scripts.ssh import Session, UnreachableError
+from scripts.ssh import DeadlineError, Session, UnreachableError
 
 LEASE_SECONDS = 20.0
 BEAT_SECONDS = 2.0
+LONGEST_BEAT = 8.0  # well below the lease, and below the time that load balancers wait: they are renewed after a beat
 
 
 class RemoteJournal:
@@ -29,9 +30,13 @@ class RemoteJournal:
     @property
     def open(self) -> Journal:
         """The journal over an open connection."""
-        if self._session is None:
-            self._session = Session(self._login, CONNECT_SECONDS)
-        return Journal(self._session, listening=self._listening)
+        return Journal(self._connected(), listening=self._listening)
+
+    def _connected(self) -> Session:
+        session = self._session
+        if session is None:
+            session = self._session = Session(self._login, CONNECT_SECONDS)
+        return session
 
     def acquire(self, holder: Mapping[str, str]) -> int:
         """Take the lock; return its token."""
@@ -40,7 +45,8 @@ class RemoteJournal:
     def beat(self, token: int, release: str, stage: str) -> Mapping[str, Any]:
         """Renew the lock's lease; return what people have said to this release."""
         try:
-            return self.open.beat(token, LEASE_SECONDS, release, stage)
-        except UnreachableError:
+            journal = Journal(self._connected(), LONGEST_BEAT, self._listening)
+            return journal.beat(token, LEASE_SECONDS, release, stage)
+        except (UnreachableError, DeadlineError):
             self._session = None  # the next beat connects anew
             raise

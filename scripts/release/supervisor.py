@@ -7,6 +7,7 @@ The stage's work is done by a thread; the main thread waits for it, for the dead
 from __future__ import annotations
 
 import copy
+import math
 import queue
 import time
 from collections.abc import Callable, Mapping
@@ -81,7 +82,7 @@ def beat(work: Work, endings: queue.Queue[Ending]) -> None:
 
 def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
     """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
-    heard, renewed = float(work.told.figure(SILENT) or time.time()), 0.0
+    heard, renewed = float(work.told.figure(SILENT) or time.time()), -math.inf
     if work.heard is not None:
         listen(work, work.heard, endings)
     while not work.stopped.wait(0 if work.token and work.heard is None else BEAT_SECONDS):
@@ -100,8 +101,10 @@ def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
             work.figures[SILENT] = round(heard, 1)
             if time.time() - heard > LEASE_SECONDS:
                 stop(work, endings, f"{error}; without its journal and lock a release must not go on")
-        if time.time() - renewed >= deadman_seconds(work) * RENEW_SHARE and renew(work, endings):
-            renewed = time.time()
+        # From when the order is sent, and by a clock that nobody sets: one that cannot be told may take long to say so.
+        now = time.monotonic()
+        if now - renewed >= deadman_seconds(work) * RENEW_SHARE and renew(work, endings):
+            renewed = now
         left = freezing.seconds_left(work)
         if left is not None and left < 0:
             stop(work, endings, f"writes have waited for {span(freezing.ceiling(work.told.release.plan))}, the longest")

@@ -187,7 +187,7 @@ def prepare(work: Work) -> str:
     try:
         preflight.take_lock(work)
         known = work.journal.open.read()
-        check_unchanged(release, known)
+        preflight.check_unchanged(release, known, "see `evenkeel status`")
         check_tables(work, known)
         check_old_version(work)
         preflight.begin(work)
@@ -196,16 +196,6 @@ def prepare(work: Work) -> str:
         raise RefusedError(str(error)) from error
     came_from = release.previous.version if release.previous else ""
     return f"back from {came_from} to {release.version} in slot {release.slot}, lock {work.token}"
-
-
-def check_unchanged(release: Release, known: Mapping[str, Any]) -> None:
-    """Refuse when the world has moved on between the person's look and the lock."""
-    live = known["live"] or {"version": "nothing"}
-    if release.previous is None or live != release.previous.as_dict():
-        raise RefusedError(f"meanwhile {live['version']} has become live; see `evenkeel status`")
-    newest = known["releases"][0]
-    if newest["number"] >= release.document["number"]:
-        raise RefusedError(f"meanwhile release {newest['id']} has begun; see `evenkeel status`")
 
 
 def check_tables(work: Work, known: Mapping[str, Any]) -> None:

@@ -15,26 +15,33 @@ from scripts.ssh.errors import HostKeyError, Login, LoginError, SshError, Unreac
 
 CONNECT_SECONDS = 5.0
 BUSY_FACTOR = 4
+SILENT_MS = 5000  # what was sent and nobody has acknowledged for so long breaks the connection
 
 # What goes wrong with a connection is raised, in a sentence; paramiko's threads would print a traceback beside it.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 def connect(login: Login, timeout: float) -> paramiko.SSHClient:
-    """An authenticated connection to the host whose key is pinned, and to no other."""
+    """An authenticated connection to the host whose key is pinned, and to no other.
+
+    It takes `timeout` seconds at most until somebody is there, and some more for one that is busy to speak.
+    """
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     client.get_host_keys().add(known_name(login), "ssh-ed25519", parse_host_key(login))
+    key = parse_private_key(login)
+    # A machine that is there but busy accepts at once and speaks late.
+    patience = BUSY_FACTOR * timeout
     try:
         client.connect(
             login.address,
             port=login.port,
             username=login.user,
-            pkey=parse_private_key(login),
-            timeout=timeout,
-            # A machine that is there but busy accepts at once and speaks late.
-            banner_timeout=BUSY_FACTOR * timeout,
-            auth_timeout=BUSY_FACTOR * timeout,
+            pkey=key,
+            sock=reach(login, timeout),
+            timeout=patience,
+            banner_timeout=patience,
+            auth_timeout=patience,
             allow_agent=False,
             look_for_keys=False,
         )
@@ -56,6 +63,14 @@ def connect(login: Login, timeout: float) -> paramiko.SSHClient:
         client.close()
         raise UnreachableError(login.name, f"no SSH at {login.address}: {in_words(error, timeout)}") from error
     return client
+
+
+def reach(login: Login, timeout: float) -> socket.socket:
+    """Return an open connection to the host's SSH port, which breaks where the host falls silent: nobody else tells."""
+    connection = socket.create_connection((login.address, login.port), timeout)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux (tcp(7))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MS)
+    return connection
 
 
 @contextmanager
@@ -93,8 +108,8 @@ def parse_private_key(login: Login) -> paramiko.PKey:
 
 def in_words(error: BaseException, timeout: float) -> str:
     """A connection error as a person would say it."""
-    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
-        error = next(iter(error.errors.values()))
+    if str(error) == "No existing session":  # paramiko's words for a time-out before there was one
+        return f"it accepts connections, and said nothing for {BUSY_FACTOR * timeout:g} s"
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout:g} s"
     if isinstance(error, ConnectionRefusedError):

@@ -16,7 +16,7 @@ from components.manifest import Manifest
 from components.window import parse_window
 from scripts.release import apart, data_plan, freezing
 from scripts.release.app_servers import Slot
-from scripts.release.documents import Release, listed
+from scripts.release.documents import Release, Version, listed
 from scripts.release.errors import RefusedError, StageError, StageFailedError
 from scripts.release.journal import JournalError, JournalRefused, whoami
 from scripts.release.load_balancers import Routing, capacity, states
@@ -36,6 +36,7 @@ def act(work: Work) -> str:
         check_window(work)
         manifest = check_artifact(release)
         take_lock(work)
+        check_unchanged(release, work.journal.open.read(), "run `pulumi up` again")
         slots = check_hosts(work, manifest.limits.memory_mb)
         check_data(work, manifest, slots)
         begin(work)  # last, so that a refused release leaves no record and the next one has its number
@@ -92,6 +93,20 @@ def take_lock(work: Work) -> None:
     work.figures["token"] = work.token
     # From here on what we say to load balancers beats whoever held the lock before.
     work.load_balancers.token = work.token
+
+
+def check_unchanged(release: Release, known: Mapping[str, Any], advice: str) -> None:
+    """Refuse when the world has moved on between the look that this release comes from and its lock.
+
+    Whoever waits for a lock, or for hosts to change, may be overtaken by another release or an `evenkeel undo`: users
+    would be taken back to what was live before it, and its slot be installed over.
+    """
+    live = Version.parse(known["live"])
+    if live and (release.previous is None or live.as_dict() != release.previous.as_dict()):
+        raise RefusedError(f"meanwhile {live.version} has become live; {advice}")
+    newest = next(iter(known["releases"]), None)
+    if newest and newest["id"] != release.id and newest["number"] >= release.document["number"]:
+        raise RefusedError(f"meanwhile release {newest['id']} has begun; {advice}")
 
 
 def holder(work: Work, nonce: str) -> dict[str, str]:

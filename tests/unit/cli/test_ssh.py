@@ -103,6 +103,18 @@ def test_a_connection_cut_in_the_middle_is_unreachable_not_success(login, sshd):
             session.run("true")
 
 
+def test_a_host_that_accepts_and_says_nothing_is_given_more_time_and_named(login):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        quiet = dataclasses.replace(login, port=silent.getsockname()[1])
+        with pytest.raises(ssh.UnreachableError, match="it accepts connections, and said nothing for 2 s"):
+            ssh.Session(quiet, 0.5)
+
+
+def test_a_connection_on_which_nobody_answers_any_more_breaks_by_itself(login):
+    with ssh.connection.reach(login, 5) as opened:
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == ssh.connection.SILENT_MS
+
+
 def test_a_broken_deploy_key_never_shows_in_the_message(login):
     with pytest.raises(ssh.SshError, match="not an OpenSSH ed25519 private key") as caught:
         ssh.run(dataclasses.replace(login, private_key="-----BEGIN SECRET"), ["true"])

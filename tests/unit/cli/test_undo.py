@@ -101,7 +101,7 @@ def test_interrupted_it_says_what_becomes_of_users(world, monkeypatch):
 
     monkeypatch.setattr(undo.way, "perform", interrupt)
     result = invoke("--yes")
-    assert result.exit_code == 130 and "timers take them back within a minute" in result.stderr
+    assert result.exit_code == 130 and "timers take them back in `deadmanSeconds`" in result.stderr
 
 
 def test_without_the_control_host_it_says_which_way_is_left(world, monkeypatch, capsys):

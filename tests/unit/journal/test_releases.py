@@ -44,6 +44,20 @@ def test_a_release_that_has_ended_does_not_begin_again(running):
         running.start(1)
 
 
+def test_what_ended_last_is_live_also_where_the_clock_was_set_back(running, clock):
+    def end(number, version):
+        live = {"version": version, "slot": "green", "sha256": "ab" * 32}
+        running.finish({"id": f"r{number}-{version}", "state": "succeeded", "reason": "x", "live": live})
+
+    end(7, "2.0.0")
+    clock.move(-3600)
+    running.start(1, 8, "3.0.0")
+    end(8, "3.0.0")
+    assert running.read()["live"]["version"] == "3.0.0"
+    ended = [one["ended"] for one in running.read()["releases"]]
+    assert ended == sorted(ended, reverse=True)
+
+
 def test_an_old_token_begins_nothing(journal, clock):
     old = journal.take_lock()
     clock.move(21)

@@ -91,6 +91,32 @@ def test_a_live_holder_is_waited_for_as_long_as_asked(machines: Machines, live: 
     assert (verdict["state"], verdict["figures"]["token"]) == ("passed", token + 1)
 
 
+@pytest.mark.parametrize(
+    ("became", "said"),
+    [
+        ({"version": "0.9.0", "sha256": "9" * 64, "slot": "green"}, "meanwhile 0.9.0 has become live"),
+        (None, "meanwhile release r7-3.0.0 has begun"),
+    ],
+)
+def test_who_was_overtaken_while_waiting_for_the_lock_moves_nobody(
+    machines: Machines, live: dict[str, str], became: dict[str, str] | None, said: str
+) -> None:
+    token = hold_lock(machines)
+
+    def another(host: str, verb: str) -> None:
+        if machines.seen.count(("control", "acquire")) == 2 and verb == "acquire":
+            other = machines.release(live, number=7, id="r7-3.0.0").document
+            machines.journal.begin({"release": other, "token": token})
+            state = "succeeded" if became else "rolled-back"
+            machines.journal.finish({"id": "r7-3.0.0", "state": state, "reason": "x", "live": became or live})
+            machines.journal.release({"token": token})
+
+    machines.after = another
+    reason = refused(machines.release(live, lock_wait_seconds=10))
+    assert reason == f"{said}; run `pulumi up` again"
+    assert lock(machines) is None
+
+
 def test_a_silent_holder_s_lock_is_taken_over_when_its_lease_ends(machines: Machines, live: dict[str, str]) -> None:
     token = hold_lock(machines, lease=0.2)
     verdict = machines.release(live).to("preflight")
