@@ -8,6 +8,8 @@ from pathlib import Path
 from scripts.image.recipe import RECIPE, Recipe
 from scripts.image.run import need, run_logged
 
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
 
 @dataclass(frozen=True)
 class Mirror:
@@ -24,6 +26,8 @@ def install_packages(recipe: Recipe, root: Path, log: Path) -> None:
     command += [f"--include={','.join(recipe.packages)}"]
     command += [f"--dpkgopt={option}" for option in recipe.dpkg_options]
     command += [f"--aptopt={option}" for option in _apt_settings()]
+    sources = sources_lines(recipe.suite, find_mirrors())
+    command += trusted_keys(sources)
     # The JRE's installation links its manual pages and fails without their folder.
     command += ["--essential-hook=mkdir -p $1/usr/share/man/man1"]
     command += [f"--customize-hook=copy-in {RECIPE / 'customize'} /tmp"]
@@ -31,10 +35,15 @@ def install_packages(recipe: Recipe, root: Path, log: Path) -> None:
     # What this machine's apt needs to reach its archives is nothing of the image's.
     command += ["--customize-hook=rm -f $1/etc/apt/apt.conf.d/99mmdebstrap"]
     run_logged(
-        [*_own_namespaces(), *command, recipe.suite, str(root), *sources_lines(recipe.suite, find_mirrors())],
+        [*_own_namespaces(), *command, recipe.suite, str(root), *sources],
         log,
         "Installing Debian packages with mmdebstrap",
     )
+
+
+def trusted_keys(sources: list[str], keyring: Path = KEYRING) -> list[str]:
+    """mmdebstrap's option for Debian's own archive where apt has no Debian sources, and so need not know its keys."""
+    return [] if sources or not keyring.exists() else [f"--keyring={keyring}"]
 
 
 def add_files(root: Path, pieces: dict[str, Path]) -> None:

@@ -1,6 +1,7 @@
 """The few config values that are needed before the Pulumi program runs.
 
-`python -m scripts.make.config STACK`: whether any of the stack's virtual machines runs here, as exit code.
+`python -m scripts.make.config STACK`: whether any of the stack's virtual machines runs here, as exit code, and the
+directory in which its disks are then, if it is one, on standard output.
 """
 
 import sys
@@ -68,5 +69,13 @@ def _mapping(path: Path, key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def main(root: Path, stack: str) -> int:
+    """Print where the disks are on this machine; 1 where there will be none."""
+    config = read_config(root, stack)
+    if config.is_local and config.pool.startswith("/"):
+        print(config.pool.rstrip("/"))
+    return 0 if config.is_local else 1
+
+
 if __name__ == "__main__":
-    sys.exit(not read_config(Path(__file__).resolve().parents[2], sys.argv[1]).is_local)
+    sys.exit(main(Path(__file__).resolve().parents[2], sys.argv[1]))

@@ -11,7 +11,7 @@ from scripts.image.layer import COMMANDS, LIBRARY, lay_out_tools
 from scripts.image.pieces import Piece, fetch_piece
 from scripts.image.progress import last_line
 from scripts.image.recipe import Recipe, host_tool_files, load_recipe
-from scripts.image.rootfs import Mirror, parse_mirrors, sources_lines
+from scripts.image.rootfs import Mirror, parse_mirrors, sources_lines, trusted_keys
 from scripts.image.run import need, run_logged
 
 LISTING = """\
@@ -40,6 +40,14 @@ def test_the_suite_is_the_recipes_whatever_this_machine_runs() -> None:
 
 def test_a_machine_without_debians_archive_leaves_the_choice_to_mmdebstrap() -> None:
     assert sources_lines("bookworm", parse_mirrors("Ubuntu|Ubuntu|http://archive.test/ubuntu\n")) == []
+
+
+def test_where_apt_has_no_debian_sources_the_archives_own_keys_are_named(tmp_path):
+    keyring = tmp_path / "keyring.gpg"
+    assert trusted_keys([], keyring) == []
+    keyring.touch()
+    assert trusted_keys([], keyring) == [f"--keyring={keyring}"]
+    assert trusted_keys(["deb http://mirror.test/debian bookworm main"], keyring) == []
     assert sources_lines("bookworm", (Mirror("http://archive.test/security", "Debian-Security"),)) == []
 
 

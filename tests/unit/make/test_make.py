@@ -14,7 +14,7 @@ import pytest
 
 from scripts.make import __main__ as make
 from scripts.make.__main__ import refusal
-from scripts.make.config import StackConfig, read_config
+from scripts.make.config import StackConfig, main, read_config
 from scripts.make.locks import clear_abandoned_locks, lock_holder
 from scripts.make.lost import Machine, machines_of
 from scripts.make.steps import StepFailedError
@@ -53,6 +53,24 @@ def test_a_stack_of_virtual_machines_has_its_hypervisors_each_once(tmp_path: Pat
     found = read_config(tmp_path, "vms")
     assert found.substrate == "libvirt"
     assert found.uris == (*HERE, "qemu+ssh://root@hv1/system", "qemu+ssh://root@hv2/system")
+
+
+@pytest.mark.parametrize(
+    ("changes", "printed", "status"),
+    [
+        ("", "/var/lib/libvirt/evenkeel\n", 0),
+        ("'evenkeel:libvirtPool': /srv/disks/", "/srv/disks\n", 0),
+        ("'evenkeel:libvirtPool': default", "", 0),
+        ("'evenkeel:libvirtUri': 'qemu+ssh://root@hv1/system'", "", 1),
+    ],
+)
+def test_where_disks_are_on_this_machine_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: str, printed: str, status: int
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT + "  libvirtPool: {default: /var/lib/libvirt/evenkeel}\n")
+    (tmp_path / "Pulumi.vms.yaml").write_text(f"config: {{{changes}}}")
+    assert main(tmp_path, "vms") == status
+    assert capsys.readouterr().out == printed
 
 
 def test_a_hypervisor_that_no_host_uses_need_not_be_there(tmp_path: Path) -> None:
