@@ -221,7 +221,8 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
     newest = bench.deployer.newest()
     record = newest if newest.get("id") != measured.known else None
     release = release_document(record, measured.deployed, measured.version)
-    retries, why = find_retries(bench.inventory, test.name, measured.began - bench.settings.warmup)
+    right = int(test.summary["sent"]) - int(test.summary["failed"])
+    retries, why = find_retries(bench.inventory, test.name, measured.began - bench.settings.warmup, right)
     notes = [*measured.watch.problems, *test.notes, *measured.notes, *([why] if why else [])]
     start = test.summary["scheduled_ns"] / 1e9
     seconds = min(max(0.0, measured.ended - start), test.load.bound)

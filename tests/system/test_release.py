@@ -85,7 +85,7 @@ def test_a_good_version_takes_over_and_no_request_fails(stack: RunningStack) -> 
     assert ended.status == 0, ended.said[-3000:]
     assert test.report.failed == 0, test.report.reasons()
     assert {count for _, count in watch.samples} == {4}, watch.problems
-    retries, why = find_retries(stack.inventory, test.name, began)
+    retries, why = find_retries(stack.inventory, test.name, began, len(test.report.all))
     assert retries is not None, why
     assert retries.duplicates == 0
     assert set(test.report.by_version) == {FIRST, "2.0.0"}

@@ -30,8 +30,11 @@ class Retries:
     by_proxy: int
 
 
-def find_retries(inventory: Inventory, attack: str, since: float) -> tuple[Retries | None, str]:
-    """Ask every load balancer's log of a load that began at `since`; None and the reason where they do not tell."""
+def find_retries(inventory: Inventory, attack: str, since: float, right: int) -> tuple[Retries | None, str]:
+    """Ask every load balancer's log of a load that began at `since`; None and the reason where they do not tell.
+
+    `right` is how many of its requests were answered well, and so must be in the logs: these may leave entries out.
+    """
     time.sleep(FLUSH_SECONDS)
     program = PROGRAM.read_text("utf-8")
 
@@ -46,7 +49,14 @@ def find_retries(inventory: Inventory, attack: str, since: float) -> tuple[Retri
     found = [answer for answer in answers.values() if isinstance(answer, dict)]
     if not all(answer["known"] for answer in found):
         return None, "what was sent twice is not known: the load balancers' log does not name loads; run `pulumi up`"
+    if missed := unlogged(found, right):
+        return None, f"what was sent twice is not known: {missed:,} of {right:,} requests are in no load balancer's log"
     return summed(found), ""
+
+
+def unlogged(found: Iterable[Mapping[str, Any]], right: int) -> int:
+    """How many of so many requests none of the logs has."""
+    return max(0, right - len({number for counts in found for number in counts["seen"]}))
 
 
 def summed(found: Iterable[Mapping[str, Any]]) -> Retries:

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.experiment.load.figures import Report, Request, percentile, read_report
 from scripts.experiment.load.results import BODY_READ, as_table, judge, parse_time, reduce, start_of
-from scripts.experiment.load.retries import Retries, summed
+from scripts.experiment.load.retries import Retries, summed, unlogged
 from scripts.experiment.load.retry_log import count
 from scripts.experiment.load.targets import (
     EXPECTED,
@@ -194,6 +194,11 @@ def test_a_request_that_came_to_two_load_balancers_came_twice() -> None:
     one = count(lines, "mine")
     assert one == {"seen": {"1": 1, "2": 1}, "retries": 2, "known": True}
     assert summed([one, {"seen": {"2": 1, "3": 1}, "retries": 0}]) == Retries(duplicates=1, by_proxy=2)
+
+
+def test_requests_that_no_log_has_are_counted() -> None:
+    logs = [{"seen": {"1": 1, "2": 1}}, {"seen": {"2": 1, "3": 1}}]
+    assert [unlogged(logs, right) for right in (2, 3, 5)] == [0, 0, 2]
 
 
 def test_a_log_that_names_no_loads_is_told_apart_from_one_without_duplicates() -> None:
