@@ -34,6 +34,8 @@ SECONDS = 120.0
 WORKERS = 2  # hosts asked at once: they may share the processors of one machine
 CONFIDENCE = 0.95
 SHARE, LEAST_BYTES = 0.05, 8 * 2**20  # growth over the releases that counts: a twentieth, and 8 MiB or more
+# What has to be ruled out is coarser: how much an instance has of garbage when it is looked at differs by 10 MiB.
+MOST_SHARE, MOST_BYTES = 0.25, 32 * 2**20
 SAMPLES = 20  # about; a look at every host takes seconds
 SETTLING = 0.2  # of the releases at the beginning are not counted: caches and heaps fill up once
 
@@ -52,19 +54,19 @@ class Growth:
     releases: int
 
     @property
-    def allowed(self) -> float:
-        """The bytes that it may grow by over these releases."""
-        return max(SHARE * self.first, LEAST_BYTES)
-
-    @property
     def grows(self) -> bool:
         """Whether it certainly grew, and by an amount that matters."""
-        return self.low > 0 and self.slope * self.releases > self.allowed
+        return self.low > 0 and self.slope * self.releases > max(SHARE * self.first, LEAST_BYTES)
+
+    @property
+    def most(self) -> float:
+        """The bytes by which it has grown over these releases at most."""
+        return self.high * self.releases
 
     @property
     def may_grow(self) -> bool:
-        """Whether its samples differ by too much to rule that out."""
-        return not self.grows and self.high * self.releases > self.allowed
+        """Whether its samples differ by too much to rule out that it grew by a lot."""
+        return not self.grows and self.most > max(MOST_SHARE * self.first, MOST_BYTES)
 
 
 def is_due(path: Path, release: int, releases: int) -> bool:
@@ -184,7 +186,11 @@ def verdict(path: Path) -> list[str]:
     if not found:
         return ["too few releases to tell whether memory or disk grow"]
     whole = [each for each in found if not each.service]
-    return [f"nothing grows: {len(found)} series of {len(whole) // 2} hosts; most, {in_words(found[0])}"]
+    widest = max(found, key=lambda each: each.most)
+    return [
+        f"nothing grows: {len(found)} series of {len(whole) // 2} hosts; most, {in_words(found[0])}; least sure,"
+        f" {in_words(widest)}, {widest.most / 2**20:.0f} MiB over {widest.releases} releases at most"
+    ]
 
 
 def in_words(each: Growth) -> str:

@@ -141,7 +141,7 @@ def write_soak(path: Path, grows: float, releases: int = 40, noise: float = 2**2
     dice = random.Random(1)  # noqa: S311
     for release in range(1, releases + 1):
         more = dice.uniform(-1, 1) * noise
-        used = {"services": {"": 300e6, "app@blue": 60e6 + more + grows * release}, "disk": {"": 1e9}}
+        used = {"services": {"": 300e6, "app@blue": 200e6 + more + grows * release}, "disk": {"": 1e9}}
         soak.append(path, soak.rows(release, float(release), {"app-a": used}))
 
 
@@ -161,7 +161,7 @@ def test_noise_is_no_growth(tmp_path: Path) -> None:
 
 
 def test_samples_that_differ_by_too_much_rule_no_growth_out(tmp_path: Path) -> None:
-    write_soak(tmp_path / "soak.csv", grows=0, noise=40 * 2**20)
+    write_soak(tmp_path / "soak.csv", grows=0, noise=100 * 2**20)
     unsure = "whether it grows cannot be told: memory of app@blue on app-a: "
     assert [said.startswith(unsure) for said in soak.faults(tmp_path / "soak.csv")].count(True) == 1
 
