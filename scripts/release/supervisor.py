@@ -35,8 +35,11 @@ def supervise(work: Work, action: Action) -> Verdict:
     """Run the stage's action, which returns a sentence on what it did, and return the verdict."""
     began = time.monotonic()
     endings: queue.Queue[Ending] = queue.Queue()
-    Thread(target=do, args=(work, action, endings), daemon=True).start()
-    Thread(target=beat, args=(work, endings), daemon=True).start()
+    if work.heard is not None:
+        listen(work, work.heard, endings)  # what was said before the stage began is obeyed before it does anything
+    if endings.empty():
+        Thread(target=do, args=(work, action, endings), daemon=True).start()
+        Thread(target=beat, args=(work, endings), daemon=True).start()
     seconds = deadline(work.stage, work.told.release.plan, work.told.figure("data_rows"))
     try:
         state, reason = endings.get(timeout=seconds)
@@ -83,8 +86,6 @@ def beat(work: Work, endings: queue.Queue[Ending]) -> None:
 def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
     """Renew the lock and the dead-man timers while the stage works; stop it when that cannot go on."""
     heard, renewed = float(work.told.figure(SILENT) or time.time()), -math.inf
-    if work.heard is not None:
-        listen(work, work.heard, endings)
     while not work.stopped.wait(0 if work.token and work.heard is None else BEAT_SECONDS):
         work.heard = None
         if not work.token:
