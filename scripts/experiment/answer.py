@@ -86,7 +86,7 @@ def lost(cell: Cell) -> list[str]:
 
 def unmade(results: Results, strategy: str) -> list[str]:
     """The releases of a strategy that were planned and are not measured, in one sentence."""
-    count = sum(f"-{strategy}-" in run for run in results.missing)
+    count = sum(run.split("-")[3:-1] == [strategy] for run in results.missing)  # as plan.make_runs names them
     return [f"{runs_in_words(count)} with a release planned and not measured"] if count else []
 
 

@@ -109,10 +109,8 @@ class Cell:
     def while_released(self) -> Rate:
         """Failed requests among those that were due while a release ran."""
         summaries = [measured.summary for measured in self.measured]
-        failed, tries = (
-            sum(getattr(each, figure) or 0 for each in summaries) for figure in ("release_failed", "release_requests")
-        )
-        return rate(failed, tries)
+        failed = sum(each.release_failed or 0 for each in summaries)
+        return rate(failed, sum(each.release_requests or 0 for each in summaries))
 
     @property
     def runs(self) -> Rate:

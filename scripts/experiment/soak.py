@@ -161,10 +161,13 @@ def faults(path: Path) -> list[str]:
     """What is to be found fault with: what grew, what may have grown, what was not looked at; a sentence each."""
     if not path.exists():
         return ["memory and disk were not sampled"]
-    found = growth(path)
+    return doubts(growth(path)) + unseen(path)
+
+
+def doubts(found: Sequence[Growth]) -> list[str]:
+    """What grew, then what may have grown, a sentence each."""
     growing = [f"it grows: {in_words(each)}" for each in found if each.grows]
-    unsure = [f"whether it grows cannot be told: {in_words(each)}" for each in found if each.may_grow]
-    return growing + unsure + unseen(path)
+    return growing + [f"whether it grows cannot be told: {in_words(each)}" for each in found if each.may_grow]
 
 
 def unseen(path: Path) -> list[str]:
@@ -180,9 +183,11 @@ def unseen(path: Path) -> list[str]:
 
 def verdict(path: Path) -> list[str]:
     """The soak's growth in sentences: what is wrong with it, or that nothing grows."""
-    if wrong := faults(path):
-        return wrong
+    if not path.exists():
+        return faults(path)
     found = growth(path)
+    if wrong := doubts(found) + unseen(path):
+        return wrong
     if not found:
         return ["too few releases to tell whether memory or disk grow"]
     whole = [each for each in found if not each.service]
