@@ -1,6 +1,8 @@
 # Evenkeel's commands. `make` alone says what there is; STACK=name chooses another stack than dev.
 STACK ?= dev
 PYTHON := .venv/bin/python
+# Tests that need no machine run side by side, a file at a time; those of the running stack one after another.
+QUICK := -n auto --maxprocesses 4 --dist loadfile tests/unit tests/program
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap machine up vms vms-down preview down test test-unit lint clean
 export EVENKEEL_STACK = $(STACK)
@@ -32,10 +34,10 @@ vms-down: bootstrap ## Destroy the stack of virtual machines and remove all of i
 	@exec $(PYTHON) -m scripts.make down --stack $(STACK)
 
 test: machine ## Run all tests: unit, program, and system with a stack of their own (root)
-	@exec $(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(QUICK); quick=$$?; $(PYTHON) -m pytest tests/system && exit $$quick
 
 test-unit: bootstrap ## Run the tests that need no machine
-	@exec $(PYTHON) -m pytest tests/unit tests/program
+	@exec $(PYTHON) -m pytest $(QUICK)
 
 lint: bootstrap ## Run the style and type checks
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && exec .venv/bin/mypy
