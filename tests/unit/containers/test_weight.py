@@ -23,10 +23,10 @@ def group(cgroups: Path, place: str, file: str = "") -> Path:
 
 @pytest.mark.parametrize(
     ("place", "file", "weight"),
-    [("cpu/evenkeel", "cpu.shares", "4096"), ("evenkeel", "cpu.weight", "400")],
+    [("cpu/evenkeel", "cpu.shares", "16384"), ("evenkeel", "cpu.weight", "1600")],
     ids=["cgroup 1", "cgroup 2"],
 )
-def test_the_group_weighs_four_times_an_ordinary_one(tmp_path: Path, place: str, file: str, weight: str) -> None:
+def test_the_group_weighs_sixteen_times_an_ordinary_one(tmp_path: Path, place: str, file: str, weight: str) -> None:
     found = group(tmp_path, place, file)
     weigh(tmp_path)
     assert found.read_text() == weight
@@ -43,7 +43,7 @@ def test_where_systemd_keeps_the_groups_it_is_asked(tmp_path: Path, monkeypatch:
     assert not asked
     group(tmp_path, "evenkeel.slice")
     weigh(tmp_path)
-    assert asked == [["systemctl", "set-property", "--runtime", "evenkeel.slice", "CPUWeight=400"]]
+    assert asked == [["systemctl", "set-property", "--runtime", "evenkeel.slice", "CPUWeight=1600"]]
 
 
 def test_a_machine_that_refuses_says_so_and_goes_on(
