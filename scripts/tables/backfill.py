@@ -26,8 +26,11 @@ from scripts.tables.tokens import TokenRange
 from scripts.tables.wire import profile_of, raw_session
 from scripts.tables.work import Work
 
-# A batch is one mutation of one partition; far below the largest that a node takes (half a commit log segment, 4 MiB).
+# A batch of one partition is one mutation, far below the largest that a node takes (half a commit log segment, 4 MiB).
+# Small neighbours go together, for each request costs its coordinator and us more than what is in it; they are of one
+# range and have the same replicas. Cassandra warns of more than 10 partitions in a batch, and refuses one of 50 KiB.
 BATCH_STATEMENTS, BATCH_BYTES = 100, 64 * 1024
+NEIGHBOURS, NEIGHBOURS_BYTES = 4, 8 * 1024
 ROW_BYTES = 200.0  # until the first page tells
 # Gives a statement as it is right at its sending, None where nothing of it is alive any more. What is sent again is
 # made again: a TTL counts from its writing, and at equal write times the later end wins, so one that is too long stays.
@@ -96,23 +99,27 @@ def copy_range(work: Work, change: TableChange, tokens: TokenRange) -> int:
 
 
 def batches(plan: Plan, page: Page) -> Iterator[Sent]:
-    """Give what to send for a page: for each row, or for some of one partition together, what makes its statement."""
+    """Give what to send for a page: for some rows of one partition or of a few small ones, what makes the statement."""
     held: list[Row] = []
-    statements = size = 0
+    statements = size = partitions = 0
     for row in page.rows:
+        more = weight(row)
+        is_next = bool(held) and row.partition != held[-1].partition
+        is_small = size + more <= NEIGHBOURS_BYTES and partitions + is_next <= NEIGHBOURS
         is_full = statements >= BATCH_STATEMENTS or size > BATCH_BYTES
-        if held and (is_full or row.partition != held[-1].partition):
+        if is_full or ((is_next or partitions > 1) and not is_small):
             yield len(held), partial(bound, plan, held, page.read_at)
-            held, statements, size = [], 0, 0
+            held, statements, size, partitions = [], 0, 0, 0
+        partitions += is_next or not held
         held.append(row)
         statements += lives(row) + 1
-        size += weight(row)
+        size += more
     if held:
         yield len(held), partial(bound, plan, held, page.read_at)
 
 
 def bound(plan: Plan, rows: Iterable[Row], read_at: float) -> Any:
-    """Return what writes these rows of one partition now, with the lives that are left of those from `read_at`."""
+    """Return what writes these rows now, with the lives that are left of those from `read_at`."""
     elapsed = int(time.monotonic() - read_at)
     return joined([statement for row in rows for statement in plan.statements(row, elapsed)])
 
@@ -123,14 +130,15 @@ def lives(row: Row) -> int:
 
 
 def weight(row: Row) -> int:
-    """Return about how many bytes a row's values have."""
-    return sum(len(cell.value) for cells in row.cells.values() for cell in cells)
+    """Return about how many bytes a row's statements have: its values, and its key in each of them."""
+    key = sum(len(part) for part in (*row.partition, *(row.clustering or ())))
+    return key * (lives(row) + 1) + sum(len(cell.value) for cells in row.cells.values() for cell in cells)
 
 
 def joined(statements: list[BoundStatement]) -> Any:
-    """Return one statement as it is, several as an unlogged batch, which a single partition's is: all or nothing.
+    """Return one statement as it is, several as an unlogged batch, None for none.
 
-    None for none.
+    It is acknowledged once a quorum has all of it; one that is not may be there in part, and is sent again whole.
     """
     if len(statements) < 2:
         return next(iter(statements), None)

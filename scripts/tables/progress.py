@@ -1,8 +1,8 @@
 """How far long work has come: an SQLite file of its own beside the journal, `tables.sqlite`.
 
 A job is begun once and goes on whenever it is started again: its ranges are planned once, and a finished one stays
-finished. What a running job has done is written once a second, so a job that is killed repeats what it finished within
-its last second and the ranges that were open, with the same timestamps.
+finished. What a running job has finished is written within a second, so a job that is killed repeats what it finished
+within its last second and the ranges that were open, with the same timestamps.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Long work as it runs: `python3 -m scripts.tables.work DOCUMENT` (a file that is removed once read, or - for input).
 
 One process a job, held by a lock on a file that a killed process lets go of. SIGTERM stops it between two pages. What
-it did is written once a second; a kind of work is a function that takes `Work` and returns its figures.
+it did is written as it goes; a kind of work is a function that takes `Work` and returns its figures.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ from scripts.tables.request import read_data, read_ring
 STREAMS = 4
 RATE_SECONDS = 10
 RECONNECT_SECONDS = 2.0
-WAITING_SECONDS = 3.0
+# How often nodes are asked what waits, and progress is put on disk where no part began or ended. At a slow pace there
+# is little to hear or to repeat, and users would feel the questions and the waiting for the disk as much as the copy.
+WAITING_SECONDS, WAITING_SECONDS_SLOW, SLOW_PACE = 3.0, 10.0, 100.0
+WRITE_SECONDS = 5.0
 
 
 class Work:
@@ -63,6 +66,7 @@ class Work:
         self._begun: list[int] = []
         self._finished: dict[int, int] = {}
         self._closed = 0  # rows of parts that this process has finished
+        self._written = 0.0
         self._recent: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         self._lock = threading.Lock()
 
@@ -119,12 +123,19 @@ class Work:
                 self.stop.set()  # the others may be waiting for a ring that has no part in this
                 return
 
+    def tick(self) -> None:
+        """Note how far the work is, once a second; on disk where a part began or ended, or it has been some time."""
+        self._recent.append((time.monotonic(), self.rows))
+        with self._lock:
+            is_news = bool(self._begun or self._finished)
+        if is_news or time.monotonic() >= self._written + WRITE_SECONDS:
+            self.write_down()
+
     def write_down(self) -> None:
         """Put on disk what was done since the last time; whatever cannot be written is kept for the next time."""
         with self._lock:
             begun, finished, still_open = self._begun, self._finished, max(self.rows - self._closed, 0)
             self._begun, self._finished = [], {}
-        self._recent.append((time.monotonic(), self.rows))
         try:
             reason = self.patience.pausing or self.governor.reason
             self.progress.note(self.name, Step(begun, finished, self.rate(), self.governor.rate, reason, still_open))
@@ -133,6 +144,7 @@ class Work:
                 self._begun = begun + self._begun
                 self._finished = {**finished, **self._finished}
             raise
+        self._written = time.monotonic()
 
     def rate(self) -> float:
         """Return the rows a second of the last ten seconds."""
@@ -225,7 +237,7 @@ def _tell(name: str, progress: Progress, reason: str) -> None:
 
 @contextmanager
 def written_down(work: Work) -> Iterator[None]:
-    """Write progress down and set the pace once a second while the work goes on, and once more at its end."""
+    """Set the pace once a second while the work goes on, write progress down as often as it pays, and at its end."""
     over = threading.Event()
     ticker = threading.Thread(target=_tick, args=(work, over), daemon=True)
     ticker.start()
@@ -238,14 +250,15 @@ def written_down(work: Work) -> Iterator[None]:
 
 
 def _tick(work: Work, over: threading.Event) -> None:
-    asked = -WAITING_SECONDS
+    asked = -WAITING_SECONDS_SLOW
     while not over.wait(1.0):
         try:
-            work.write_down()
+            work.tick()
             if work.governor.rate is None:
                 continue
             waiting = None
-            if time.monotonic() >= asked + WAITING_SECONDS:  # two requests to each node, beside those of the copy
+            often = WAITING_SECONDS if work.governor.rate > SLOW_PACE else WAITING_SECONDS_SLOW
+            if time.monotonic() >= asked + often:  # two requests to each node, beside those of the copy
                 waiting, asked = nodes.waiting(work.session), time.monotonic()
             work.governor.adjust(work.progress.users(), work.progress.clock(), waiting)
         except (sqlite3.Error, DriverException) as error:

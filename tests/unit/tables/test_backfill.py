@@ -92,6 +92,32 @@ def test_rows_of_one_partition_go_together_up_to_a_size():
     assert [count for count, _ in batches(plan(), Page([*rows, other], 0.0, 0))] == [50, 50, 50, 50, 1]
 
 
+def neighbours(count, key=b"%d", value=b"x"):
+    return [row(a=(value, 9, None))._replace(partition=(key % number,)) for number in range(count)]
+
+
+def test_small_neighbours_go_together_a_few_at_a_time():
+    assert [count for count, _ in batches(plan(), Page(neighbours(10), 0.0, 0))] == [4, 4, 2]
+    (_, make), *_ = batches(plan(), Page(neighbours(4), 0.0, 0))
+    assert len(make()._statements_and_parameters) == 8
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(b"%d", b"x" * 5_000), (b"%d" + b"k" * 2_500, b"x")], ids=["values", "keys"]
+)
+def test_neighbours_that_are_large_go_alone(key, value):
+    """Cassandra refuses a batch of several partitions that is larger than 50 KiB."""
+    assert [count for count, _ in batches(plan(), Page(neighbours(3, key, value), 0.0, 0))] == [1, 1, 1]
+
+
+def test_a_wide_partition_is_not_held_up_by_a_small_neighbour():
+    small, large = neighbours(2)
+    rows = [small, *[large] * 300]
+    counts = [count for count, _ in batches(plan(), Page(rows, 0.0, 0))]
+    assert sum(counts) == 301
+    assert counts[:2] == [50, 50]
+
+
 def test_an_error_in_the_making_of_a_statement_ends_the_copy_and_holds_nothing_up():
     def broken():
         raise ValueError("a value does not fit")
