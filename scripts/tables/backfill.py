@@ -28,9 +28,10 @@ from scripts.tables.work import Work
 
 # A batch of one partition is one mutation, far below the largest that a node takes (half a commit log segment, 4 MiB).
 # Small neighbours go together, for each request costs its coordinator and us more than what is in it; they are of one
-# range and have the same replicas. Cassandra warns of more than 10 partitions in a batch, and refuses one of 50 KiB.
+# range and have the same replicas. Of several partitions in a batch Cassandra warns where they are more than 10 or have
+# more than 5 KiB, and refuses 50 KiB; what a cell takes beside its value is not counted here.
 BATCH_STATEMENTS, BATCH_BYTES = 100, 64 * 1024
-NEIGHBOURS, NEIGHBOURS_BYTES = 4, 8 * 1024
+NEIGHBOURS, NEIGHBOURS_BYTES = 4, 2 * 1024
 ROW_BYTES = 200.0  # until the first page tells
 # Gives a statement as it is right at its sending, None where nothing of it is alive any more. What is sent again is
 # made again: a TTL counts from its writing, and at equal write times the later end wins, so one that is too long stays.

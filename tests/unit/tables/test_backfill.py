@@ -103,7 +103,7 @@ def test_small_neighbours_go_together_a_few_at_a_time():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(b"%d", b"x" * 5_000), (b"%d" + b"k" * 2_500, b"x")], ids=["values", "keys"]
+    ("key", "value"), [(b"%d", b"x" * 2_000), (b"%d" + b"k" * 1_000, b"x")], ids=["values", "keys"]
 )
 def test_neighbours_that_are_large_go_alone(key, value):
     """Cassandra refuses a batch of several partitions that is larger than 50 KiB."""
