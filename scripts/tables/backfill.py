@@ -29,9 +29,10 @@ from scripts.tables.work import Work
 # A batch of one partition is one mutation, far below the largest that a node takes (half a commit log segment, 4 MiB).
 # Small neighbours go together, for each request costs its coordinator and us more than what is in it; they are of one
 # range and have the same replicas. Of several partitions in a batch Cassandra warns where they are more than 10 or have
-# more than 5 KiB, and refuses 50 KiB; what a cell takes beside its value is not counted here.
+# more than 5 KiB, and refuses 50 KiB. It counts CELL_BYTES or less for each cell beside what is in it.
 BATCH_STATEMENTS, BATCH_BYTES = 100, 64 * 1024
-NEIGHBOURS, NEIGHBOURS_BYTES = 4, 2 * 1024
+NEIGHBOURS, NEIGHBOURS_BYTES = 4, 4 * 1024
+CELL_BYTES = 24
 ROW_BYTES = 200.0  # until the first page tells
 # Gives a statement as it is right at its sending, None where nothing of it is alive any more. What is sent again is
 # made again: a TTL counts from its writing, and at equal write times the later end wins, so one that is too long stays.
@@ -103,8 +104,9 @@ def batches(plan: Plan, page: Page) -> Iterator[Sent]:
     """Give what to send for a page: for some rows of one partition or of a few small ones, what makes the statement."""
     held: list[Row] = []
     statements = size = partitions = 0
+    defaults = sum(len(value) + CELL_BYTES for value in (*plan.defaults, *(plan.late or {}).values()))
     for row in page.rows:
-        more = weight(row)
+        more = weight(row) + defaults
         is_next = bool(held) and row.partition != held[-1].partition
         is_small = size + more <= NEIGHBOURS_BYTES and partitions + is_next <= NEIGHBOURS
         is_full = statements >= BATCH_STATEMENTS or size > BATCH_BYTES
@@ -131,9 +133,10 @@ def lives(row: Row) -> int:
 
 
 def weight(row: Row) -> int:
-    """Return about how many bytes a row's statements have: its values, and its key in each of them."""
+    """Return about how many bytes a row's statements have: its cells, and its key in each of them."""
     key = sum(len(part) for part in (*row.partition, *(row.clustering or ())))
-    return key * (lives(row) + 1) + sum(len(cell.value) for cells in row.cells.values() for cell in cells)
+    cells = [cell for cells in row.cells.values() for cell in cells]
+    return key * (lives(row) + 1) + sum(len(cell.value) + len(cell.path or b"") + CELL_BYTES for cell in cells)
 
 
 def joined(statements: list[BoundStatement]) -> Any:
@@ -162,7 +165,7 @@ class Writer:
         self.session = session
         self.governor = governor
         self.patience = patience
-        self.profile = profile_of(session)
+        self.profile = profile_of(session, once=True)
 
     def write(self, statements: Iterable[Sent]) -> None:
         """Send statements; return when all are acknowledged by a quorum. What failed is made and sent again."""

@@ -28,7 +28,7 @@ def waiting(session: Session) -> dict[str, Any]:
         try:
             pools = {row.name: row.pending_tasks for row in session.execute(POOLS, host=host, timeout=ASK_SECONDS)}
             hints = hints or bool(list(session.execute(HINTS, host=host, timeout=ASK_SECONDS)))
-        except (DriverException, OSError):
+        except (DriverException, NoHostAvailable, OSError):
             pending = max(pending, 1_000)
             continue
         pending = max(pending, *(pools.get(name, 0) for name in REQUESTS))

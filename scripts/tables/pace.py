@@ -58,8 +58,15 @@ def decide(rate: float, signs: Signs, slowest: float) -> tuple[float, str]:
     """Return the rows a second for the next second and why, in words for a person; "" where it is as before."""
     if reason := too_much(signs):
         return max(rate * CUT, slowest), f"slower: {reason}"
-    if reason := waits(signs):
-        return max(rate * CUT, slowest) if signs.asked else rate, f"slower: {reason}"
+    waiting = waits(signs)
+    if waiting and signs.asked:
+        return max(rate * CUT, slowest), f"slower: {waiting}"
+    new, why = by_word(rate, signs, slowest)
+    return (rate, f"slower: {waiting}") if waiting and new >= rate else (new, why)
+
+
+def by_word(rate: float, signs: Signs, slowest: float) -> tuple[float, str]:
+    """Return the same by what is heard of the users, or by nothing being heard."""
     if signs.silent or signs.users is None:
         return min(rate, max(SLOW, slowest)), f"slow: nothing was heard of the users' times for {STALE_SECONDS:.0f} s"
     return by_users(rate, signs.users, signs.hints, slowest) if signs.heard else (rate, "")

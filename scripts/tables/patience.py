@@ -80,7 +80,7 @@ class Patience:
 
 def passes(error: BaseException, tries: int) -> bool:
     """Whether this error goes away by itself."""
-    causes = list(error.errors.values()) if isinstance(error, NoHostAvailable) else []
+    causes = list(error.errors.values()) if isinstance(error, NoHostAvailable) else [error]
     if isinstance(error, WriteFailure | ReadFailure) or any(isinstance(cause, ServerError) for cause in causes):
         return tries < FAILURES
     # A node that cannot read who may do what, for it is cut off from the others, says so as if one might not.

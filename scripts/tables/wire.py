@@ -14,6 +14,7 @@ from typing import Any
 from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Session
 from cassandra.cqltypes import lookup_casstype
+from cassandra.policies import FallthroughRetryPolicy
 from cassandra.protocol import ResultMessage, _ProtocolHandler
 from cassandra.query import UNSET_VALUE, BoundStatement, PreparedStatement
 
@@ -75,10 +76,15 @@ def raw_session(session: Session) -> Session:
     return raw
 
 
-def profile_of(session: Session, consistency: int = ConsistencyLevel.QUORUM) -> Any:
-    """Return the execution profile for statements of a raw session at this consistency."""
+def profile_of(session: Session, consistency: int = ConsistencyLevel.QUORUM, once: bool = False) -> Any:
+    """Return the execution profile for statements of a raw session at this consistency.
+
+    `once`: for statements that are made anew at each try; the driver would send the same bytes again by itself.
+    """
+    more = {"retry_policy": FallthroughRetryPolicy()} if once else {}
     return session.execution_profile_clone_update(
         EXEC_PROFILE_DEFAULT,
+        **more,
         consistency_level=consistency,
         request_timeout=REQUEST_SECONDS,
         row_factory=lambda _names, rows: rows,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cassandra import DriverException
-from cassandra.cluster import Session
+from cassandra.cluster import NoHostAvailable, Session
 from cassandra.policies import ConstantReconnectionPolicy
 
 from scripts.database.connection import ADMIN, Login, connected, say
@@ -261,7 +261,7 @@ def _tick(work: Work, over: threading.Event) -> None:
             if time.monotonic() >= asked + often:  # two requests to each node, beside those of the copy
                 waiting, asked = nodes.waiting(work.session), time.monotonic()
             work.governor.adjust(work.progress.users(), work.progress.clock(), waiting)
-        except (sqlite3.Error, DriverException) as error:
+        except (sqlite3.Error, DriverException, NoHostAvailable) as error:
             say(f"{work.name}: {error}")  # the next second tries again; at the end it counts
 
 

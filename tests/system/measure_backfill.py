@@ -216,11 +216,12 @@ def going(copy: ControlTables, users: Users, seconds: float) -> tuple[Span, floa
     """Copy for a turn as a release does; return from when to when, and the rows a second."""
     signal(copy, "CONT")
     follow(copy, users, HEARD_SECONDS)
-    began, rows = time.time(), int(copy.job("state", "backfill")["rows"])
+    began, before = time.time(), copy.job("state", "backfill")
     follow(copy, users, seconds)
     state, ended = copy.job("state", "backfill"), time.time()
     assert state["state"] == "running", f"the copy ended, take more rows: {state}"
-    return (began, ended), round((int(state["rows"]) - rows) / (ended - began), 1)
+    rows = int(state["rows"]) - int(before["rows"])
+    return (began, ended), round(rows / (state["updated"] - before["updated"]), 1)
 
 
 def signal(copy: ControlTables, name: str) -> None:

@@ -1,5 +1,6 @@
 """What a copy sends: rows of a partition together, and each time with the lives that are left at that moment."""
 
+import dataclasses
 import struct
 import threading
 from types import SimpleNamespace
@@ -54,7 +55,7 @@ class Waits:
 def clock(monkeypatch):
     clock = SimpleNamespace(now=1_000.0)
     monkeypatch.setattr(backfill, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    monkeypatch.setattr(backfill, "profile_of", lambda session: None)
+    monkeypatch.setattr(backfill, "profile_of", lambda session, once: None)
     return clock
 
 
@@ -103,11 +104,18 @@ def test_small_neighbours_go_together_a_few_at_a_time():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(b"%d", b"x" * 2_000), (b"%d" + b"k" * 1_000, b"x")], ids=["values", "keys"]
+    ("key", "value"), [(b"%d", b"x" * 2_500), (b"%d" + b"k" * 1_200, b"x")], ids=["values", "keys"]
 )
 def test_neighbours_that_are_large_go_alone(key, value):
     """Cassandra refuses a batch of several partitions that is larger than 50 KiB."""
     assert [count for count, _ in batches(plan(), Page(neighbours(3, key, value), 0.0, 0))] == [1, 1, 1]
+
+
+def test_what_is_in_sets_and_defaults_counts_too():
+    rows = [row(s=[(b"", 9, None, b"x" * 2_500)])._replace(partition=(b"%d" % number,)) for number in range(3)]
+    assert [count for count, _ in batches(plan(), Page(rows, 0.0, 0))] == [1, 1, 1]
+    with_default = dataclasses.replace(plan(), defaults=(b"x" * 2_500,))
+    assert [count for count, _ in batches(with_default, Page(neighbours(3), 0.0, 0))] == [1, 1, 1]
 
 
 def test_a_wide_partition_is_not_held_up_by_a_small_neighbour():

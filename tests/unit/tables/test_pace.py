@@ -126,6 +126,15 @@ def test_what_waits_on_a_node_counts_once_and_holds_until_it_was_looked_at_again
     assert governor.rate > 700
 
 
+def test_users_count_also_while_something_waits_on_a_node():
+    waits = but(pending=40, asked=False)
+    assert decide(100.0, waits, SLOWEST) == (100.0, "slower: 40 requests wait on a node")
+    rate, reason = decide(100.0, but(pending=40, asked=False, users=Users(25.0, 10.0, 0.0)), SLOWEST)
+    assert rate == pytest.approx(40.0)
+    assert reason.startswith("slower: users'")
+    assert decide(100.0, but(pending=40, asked=False, silent=True), SLOWEST)[0] == SLOW
+
+
 @pytest.mark.parametrize("slower", [0.0, 0.05, 0.4])
 def test_users_feel_less_than_ten_percent_of_it_where_their_times_grow_with_the_pace(slower):
     """The 99th percentile of 2,400 requests jumps by a tenth by itself; what it is in the end must not."""

@@ -45,7 +45,11 @@ def test_what_does_not_pass_is_an_error_at_once(error):
 
 @pytest.mark.parametrize(
     "error",
-    [WriteFailure("", write_type=0), NoHostAvailable("", {"10.0.0.1": ServerError(0, "NullPointerException", None)})],
+    [
+        WriteFailure("", write_type=0),
+        ServerError(0, "NullPointerException", None),
+        NoHostAvailable("", {"10.0.0.1": ServerError(0, "NullPointerException", None)}),
+    ],
 )
 def test_what_fails_again_and_again_is_an_error_in_the_end(error):
     assert passes(error, FAILURES - 1)
