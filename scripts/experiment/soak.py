@@ -182,9 +182,7 @@ def unseen(path: Path) -> list[str]:
 
 
 def verdict(path: Path) -> list[str]:
-    """The soak's growth in sentences: what is wrong with it, or that nothing grows."""
-    if not path.exists():
-        return faults(path)
+    """The soak's growth in sentences: what is wrong with it, or that nothing grows. Its samples must be there."""
     found = growth(path)
     if wrong := doubts(found) + unseen(path):
         return wrong

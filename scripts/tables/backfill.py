@@ -106,16 +106,15 @@ def batches(plan: Plan, page: Page) -> Iterator[Sent]:
     statements = size = partitions = 0
     defaults = sum(len(value) + CELL_BYTES for value in (*plan.defaults, *(plan.late or {}).values()))
     for row in page.rows:
-        more = weight(row) + defaults
-        is_next = bool(held) and row.partition != held[-1].partition
-        is_small = size + more <= NEIGHBOURS_BYTES and partitions + is_next <= NEIGHBOURS
-        is_full = statements >= BATCH_STATEMENTS or size > BATCH_BYTES
-        if is_full or ((is_next or partitions > 1) and not is_small):
+        own = lives(row) + 1
+        more = weight(row, own) + defaults
+        partitions += not held or row.partition != held[-1].partition
+        fits = partitions == 1 or (partitions <= NEIGHBOURS and size + more <= NEIGHBOURS_BYTES)
+        if statements >= BATCH_STATEMENTS or size > BATCH_BYTES or not fits:
             yield len(held), partial(bound, plan, held, page.read_at)
-            held, statements, size, partitions = [], 0, 0, 0
-        partitions += is_next or not held
+            held, statements, size, partitions = [], 0, 0, 1
         held.append(row)
-        statements += lives(row) + 1
+        statements += own
         size += more
     if held:
         yield len(held), partial(bound, plan, held, page.read_at)
@@ -132,11 +131,11 @@ def lives(row: Row) -> int:
     return len({(cell.timestamp, cell.ttl) for cells in row.cells.values() for cell in cells})
 
 
-def weight(row: Row) -> int:
-    """Return about how many bytes a row's statements have: its cells, and its key in each of them."""
+def weight(row: Row, statements: int) -> int:
+    """Return about how many bytes a row's statements have, so many: its cells, and its key in each of them."""
     key = sum(len(part) for part in (*row.partition, *(row.clustering or ())))
     cells = [cell for cells in row.cells.values() for cell in cells]
-    return key * (lives(row) + 1) + sum(len(cell.value) + len(cell.path or b"") + CELL_BYTES for cell in cells)
+    return key * statements + sum(len(cell.value) + len(cell.path or b"") + CELL_BYTES for cell in cells)
 
 
 def joined(statements: list[BoundStatement]) -> Any:

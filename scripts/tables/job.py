@@ -164,17 +164,8 @@ def state(name: str, progress: Progress) -> dict[str, Any]:
         "rate": round(known["rate"], 1) if runs else 0.0,
     }
     kept = (
-        "rows",
-        "ranges",
-        "ranges_done",
-        "ranges_repeated",
-        "started",
-        "began",
-        "updated",
-        "ended",
-        "pace",
-        "figures",
-    )
+        "rows", "ranges", "ranges_done", "ranges_repeated", "started", "began", "updated", "ended", "pace", "figures",
+    )  # fmt: skip
     told = {**answer, **{key: known[key] for key in kept}}
     # Large tables have large parts: who looks shall see rows before the first one is finished.
     open_rows = int(told["figures"].pop("open_rows", 0))

@@ -8,6 +8,7 @@ from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable, Session
 
 ASK_SECONDS = 2.0
+UNANSWERED = (DriverException, NoHostAvailable, OSError)  # the second is none of the first
 REQUESTS = ("MutationStage", "ReadStage", "Native-Transport-Requests")
 POOLS = "SELECT name, pending_tasks FROM system_views.thread_pools"
 HINTS = "SELECT files FROM system_views.pending_hints"
@@ -28,7 +29,7 @@ def waiting(session: Session) -> dict[str, Any]:
         try:
             pools = {row.name: row.pending_tasks for row in session.execute(POOLS, host=host, timeout=ASK_SECONDS)}
             hints = hints or bool(list(session.execute(HINTS, host=host, timeout=ASK_SECONDS)))
-        except (DriverException, NoHostAvailable, OSError):
+        except UNANSWERED:
             pending = max(pending, 1_000)
             continue
         pending = max(pending, *(pools.get(name, 0) for name in REQUESTS))
@@ -49,7 +50,7 @@ def keeps_hints(session: Session, host: Any) -> bool:
     try:
         kept = list(session.execute(KEPT, host=host, timeout=ASK_SECONDS))
         at_work = list(session.execute(HANDING_OVER, host=host, timeout=ASK_SECONDS))
-    except (DriverException, NoHostAvailable, OSError):
+    except UNANSWERED:
         return True
     return any(row.address and row.files for row in kept) or any(
         row.active_tasks or row.pending_tasks for row in at_work
