@@ -40,7 +40,7 @@ def connect(login: Login, timeout: float) -> paramiko.SSHClient:
             pkey=key,
             sock=reach(login, timeout),
             timeout=patience,
-            banner_timeout=patience,
+            banner_timeout=2 * patience,  # or it is a matter of luck which of the two says so, and in which words
             auth_timeout=patience,
             allow_agent=False,
             look_for_keys=False,
