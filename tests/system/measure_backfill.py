@@ -55,7 +55,7 @@ KEYSPACE, SOURCE = "evenkeel", "sized"
 CQLSH = "cqlsh==6.2.2"
 AT_ONCE = " WITH MAXINFLIGHTMESSAGES = 64"
 COLUMNS = "id, created_at, description, name, quantity, tags, updated_at"
-RATE, TURNS, TURN_SECONDS, SETTLE_SECONDS = 100, 8, 45.0, 4.0
+RATE, TURNS, TURNS_LEAST, TURN_SECONDS, SETTLE_SECONDS = 100, 8, 5, 45.0, 4.0
 # What a copy that goes on again hears of its users is of before, until all load balancers were asked.
 HEARD_SECONDS, START_SECONDS, RESAMPLES = 26.0, 60.0, 2_000
 JOB_SECONDS = 3600.0
@@ -171,10 +171,12 @@ def paced(inventory: Inventory, stack: Stack) -> dict[str, Any]:
             still = stand_still(copy)
             alone.append(slowest_of(balancers, TURN_SECONDS))
             users.before_ms = statistics.median(each for each in alone if each is not None)
-            span, rate = going(copy, users, TURN_SECONDS)
-            pairs.append((still, span))
-            rates.append(rate)
+            if (turn := going(copy, users, TURN_SECONDS)) is None:
+                break
+            pairs.append((still, turn[0]))
+            rates.append(turn[1])
         copy.job("stop", "backfill")
+    assert len(pairs) >= TURNS_LEAST, f"the copy ended after {len(pairs)} turns, take more rows"
     told = {"requests": test.report.requests, "failed": test.report.failed, "rows_per_second": rates}
     return {**told, **compared(test.report.all, pairs)}
 
@@ -212,14 +214,16 @@ def stand_still(copy: ControlTables) -> Span:
     return began, time.time()
 
 
-def going(copy: ControlTables, users: Users, seconds: float) -> tuple[Span, float]:
-    """Copy for a turn as a release does; return from when to when, and the rows a second."""
+def going(copy: ControlTables, users: Users, seconds: float) -> tuple[Span, float] | None:
+    """Copy for a turn as a release does; return from when to when, and the rows a second; None: no rows are left."""
     signal(copy, "CONT")
     follow(copy, users, HEARD_SECONDS)
     began, before = time.time(), copy.job("state", "backfill")
     follow(copy, users, seconds)
     state, ended = copy.job("state", "backfill"), time.time()
-    assert state["state"] == "running", f"the copy ended, take more rows: {state}"
+    assert state["state"] in ("running", "done"), state
+    if state["state"] == "done":
+        return None
     rows = int(state["rows"]) - int(before["rows"])
     return (began, ended), round(rows / (state["updated"] - before["updated"]), 1)
 
