@@ -28,7 +28,7 @@ def but(**changes):
 
 def test_it_goes_faster_while_all_is_well():
     rate, reason = decide(200.0, WELL, SLOWEST)
-    assert 200 < rate <= 240
+    assert 200 < rate <= 210
     assert reason.startswith("faster")
 
 
@@ -80,7 +80,7 @@ def test_work_that_was_told_no_slowest_pace_has_the_one_that_deadlines_are_count
     assert slowest_pace({}) == SLOWEST
 
 
-@pytest.mark.parametrize(("now", "rate"), [(11.5, 850), (12.7, 850), (12.9, 700), (20.2, 700), (20.4, 400)])
+@pytest.mark.parametrize(("now", "rate"), [(11.5, 920), (12.7, 920), (12.9, 700), (20.2, 700), (20.4, 400)])
 def test_it_goes_the_slower_the_more_users_feel(now, rate):
     found, reason = decide(1_000.0, but(users=Users(now, 10.0, 0.0)), SLOWEST)
     assert found == pytest.approx(rate)
@@ -135,17 +135,23 @@ def test_users_count_also_while_something_waits_on_a_node():
     assert decide(100.0, but(pending=40, asked=False, silent=True), SLOWEST)[0] == SLOW
 
 
-@pytest.mark.parametrize("slower", [0.0, 0.05, 0.4])
+@pytest.mark.parametrize("slower", [0.0, 0.02, 0.1, 0.4])
 def test_users_feel_less_than_ten_percent_of_it_where_their_times_grow_with_the_pace(slower):
-    """The 99th percentile of 2,400 requests jumps by a tenth by itself; what it is in the end must not."""
-    dice, rate, felt = random.Random(8), SLOW, []  # noqa: S311 - figures for a test
+    """The 99th percentile of 2,400 requests jumps by a tenth by itself; what it is in the end must not.
+
+    A word is of the last 24 s, four words long: what is heard of a step comes late and little by little.
+    """
+    dice, rate, felt, parts = random.Random(8), SLOW, [], [10.0] * 4  # noqa: S311 - figures for a test
+    reached = rate
     for _ in range(2_000):
         true = 10.0 * (1 + slower * rate / 100)
-        seen = true * dice.gauss(1.0, 0.1)
-        rate, _ = decide(rate, but(users=Users(seen, 10.0, 0.0)), SLOWEST)
+        parts = [*parts[1:], true * dice.gauss(1.0, 0.2)]
+        rate, _ = decide(rate, but(users=Users(statistics.fmean(parts), 10.0, 0.0)), SLOWEST)
         felt.append(true)
+        reached = max(reached, rate)
     assert statistics.fmean(felt[100:]) < 11.0
-    assert slower or rate == FASTEST
+    assert max(felt[100:]) < 13.0
+    assert slower or reached == FASTEST
 
 
 def test_word_of_the_users_counts_for_some_seconds():
