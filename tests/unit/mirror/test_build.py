@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from components.mirror import sources
-from scripts.image.build import CACHE as IMAGE_CACHE
 from scripts.image.recipe import ROOT
 from scripts.mirror import build as building
-from scripts.mirror.build import cassandra_jars, compile_to, pack
+from scripts.mirror.build import compile_to, pack
 from scripts.mirror.errors import MirrorError
 
 MIRROR = ROOT / "mirror"
@@ -49,29 +46,3 @@ def test_without_javac_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest
 def test_a_preview_needs_neither_javac_nor_jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert len(sources()) == 12
-
-
-@pytest.fixture(scope="module")
-def jars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cassandra's jars as the image has them; they are never fetched for a test."""
-    if not shutil.which("javac"):
-        pytest.skip("no javac")
-    if not list(IMAGE_CACHE.glob("jars-*/cassandra-all-*.jar")):
-        pytest.skip("no Cassandra jars in the image's cache")
-    return cassandra_jars()
-
-
-def test_what_the_mirror_makes_of_a_write_is_what_the_same_write_to_the_twin_would_be(
-    jars: Path, tmp_path: Path
-) -> None:
-    classes, pairs = tmp_path / "classes", tmp_path / "pairs"
-    pairs.mkdir()
-    compile_to(classes, sorted(MIRROR.rglob("*.java")), jars)
-    logging = tmp_path / "logback.xml"
-    logging.write_text((TEMPLATES / "logback-tools.xml.j2").read_text().partition("-#}\n")[2])
-    opened = [line for line in (TEMPLATES / "jvm.options.j2").read_text().splitlines() if line.startswith("--add-")]
-    command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-ea", *opened]
-    command += [f"-Dlogback.configurationFile={logging}", "-cp", f"{classes}:{jars}/*", "evenkeel.MirrorTest"]
-    done = subprocess.run([*command, str(pairs)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "0 failed" in done.stdout

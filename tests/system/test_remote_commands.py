@@ -1,9 +1,7 @@
-"""Commands over SSH, against a private sshd on the loopback address."""
+"""The embedded engine's commands over SSH, against a private sshd on the loopback address: the machine image's own."""
 
 from __future__ import annotations
 
-import getpass
-import shutil
 import socket
 import subprocess
 import threading
@@ -15,15 +13,18 @@ from typing import Any
 
 import pytest
 
+from scripts.containers.quirks import find_runtime
 from scripts.engine.errors import ProviderError
 from scripts.engine.providers.command import REMOTE, check
 from scripts.engine.providers.context import Cancellation, Children, OperationContext
 from scripts.engine.providers.remote import run_remote
 from scripts.engine.reaper import Reaper
-from scripts.engine.values import Secret, reveal
+from scripts.image.build import ensure_image
+from tests.system.running import wait_for
 
-SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-pytestmark = pytest.mark.skipif(SSHD is None, reason="needs sshd (Debian package openssh-server)")
+pytestmark = pytest.mark.system
+
+CONTAINER = "evenkeel-test-sshd"
 CONFIG = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -54,7 +55,7 @@ class Server:
         connection = {
             "host": "127.0.0.1",
             "port": self.port,
-            "user": getpass.getuser(),
+            "user": "root",
             "dialErrorLimit": 1,
             "privateKey": self.key("user"),
             "hostKey": self.key("host.pub"),
@@ -70,6 +71,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An sshd in a container that shares this machine's network, for as long as the tests take."""
     root = tmp_path_factory.mktemp("sshd")
     for name in ("host", "user", "other"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / name)], check=True)
@@ -77,17 +79,23 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     (root / "config").write_text(CONFIG.format(port=port, root=root))
-    Path("/run/sshd").mkdir(exist_ok=True)
-    assert SSHD is not None
-    process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(root / "config")], stderr=(root / "log").open("w"))
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield Server(root, port)
-    process.terminate()
-    process.wait()
+    image = ensure_image()
+    podman = ["podman", *find_runtime(image).global_arguments()]
+    options = ["--detach", "--replace", "--name", CONTAINER, "--network", "host", "--pull=never"]
+    inner = f"mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f {root}/config"
+    command = [*podman, "run", *options, "--volume", f"{root}:{root}", image, "sh", "-c", inner]
+    subprocess.run(command, check=True, capture_output=True)
+    try:
+        wait_for("sshd answers", lambda: listens(port), 30)
+        yield Server(root, port)
+    finally:
+        subprocess.run([*podman, "rm", "--force", "--time", "2", CONTAINER], check=True, capture_output=True)
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody listens on the loopback address."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -170,17 +178,3 @@ def test_cancelling_ends_the_wait_for_a_command(server: Server) -> None:
     with pytest.raises(ProviderError, match="cancelled"):
         server.run("exec sleep 60")
     assert time.monotonic() - begun < 20
-
-
-def test_a_connection_is_secret_as_a_whole_and_gets_the_providers_defaults(server: Server) -> None:
-    checked = check(REMOTE, "x", {"connection": {"host": "h", "privateKey": "k"}})["connection"]
-    assert isinstance(checked, Secret)
-    assert checked.value["privateKey"] == Secret("k")
-    assert reveal(checked) == {
-        "host": "h",
-        "privateKey": "k",
-        "user": "root",
-        "port": 22,
-        "dialErrorLimit": 10,
-        "perDialTimeout": 15,
-    }
