@@ -21,6 +21,11 @@ def data(**table):
     return read_data({"data": document})
 
 
+def narrow(**table):
+    """The change without a column that is widened."""
+    return data(**{"pairs": plain_pairs(("a", "a")), **table})
+
+
 def plain_pairs(*pairs):
     return [{"source": old, "target": new, "from": "text", "to": "text"} for old, new in pairs]
 
@@ -31,7 +36,7 @@ def settings(step):
 
 
 def test_spark_is_given_the_job_the_master_and_its_settings():
-    (step,) = steps(SPARK, RING, data(), "/x", {"item": 1_000_000})
+    (step,) = steps(SPARK, RING, narrow(), "/x", {"item": 1_000_000})
     assert step.command[:5] == (
         "spark-submit", "--properties-file", "/x/cdm-item.properties", "--master", "spark://big:7077",
     )  # fmt: skip
@@ -51,7 +56,7 @@ def test_spark_learns_of_renamed_columns():
 
 
 def test_a_password_is_in_a_file_only_and_written_as_the_program_reads_it():
-    (step,) = steps(SPARK, RING, data(), "/x", {})
+    (step,) = steps(SPARK, RING, narrow(), "/x", {})
     assert settings(step)["spark.cdm.connect.origin.password"] == r'pass"word\\1'
     unload, _ = steps(DSBULK, RING, data(pairs=plain_pairs(("a", "a")), added=[]), "/x", {})
     assert list(unload.files.values()) == ['dsbulk.driver.auth.password = "pass\\"word\\\\1"\n']
@@ -89,9 +94,16 @@ def test_dsbulk_is_not_used_for_what_it_would_not_copy(table, words):
         steps(DSBULK, RING, data(**table), "/x", {})
 
 
+def test_the_migrator_is_not_used_for_numbers_that_get_longer():
+    with pytest.raises(Refused, match=r"does not copy item as it is: it makes no bigint of n's int$"):
+        steps(SPARK, RING, data(), "/x", {})
+    varint = [{"source": "n", "target": "n", "from": "int", "to": "varint"}]
+    assert steps(SPARK, RING, data(pairs=varint), "/x", {})
+
+
 def test_a_default_that_is_no_plain_value_is_refused():
     with pytest.raises(Refused, match="plain defaults only"):
-        steps(SPARK, RING, data(added=[{"target": "t", "type": "set<text>", "default": ["x"]}]), "/x", {})
+        steps(SPARK, RING, narrow(added=[{"target": "t", "type": "set<text>", "default": ["x"]}]), "/x", {})
 
 
 def test_an_engine_that_nobody_knows_is_a_mistake():
