@@ -64,6 +64,7 @@ class Control(pulumi.ComponentResource):
         """
         after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.programs]))
         inputs = {"host": host.name, "control": self.host.describe(), "deploy_key": self.args.deploy_key}
+        inputs |= self.args.settings.slow
         return run_here(name, f"scripts.release {what}", inputs, after, triggers=[host.id_])
 
 

@@ -52,6 +52,7 @@ class Release(pulumi.ComponentResource):
         self.plan = args.settings.release.plan(
             sites, args.settings.sizes["app"].memory_mb, args.settings.load_balancer.ready_path
         )
+        self.plan |= args.settings.slow
         if self.plan["mirror"] == "scan":
             # A preview asks no database: how long it will be for these tables is measured and said by preflight.
             pulumi.log.info(
@@ -123,4 +124,5 @@ def stack_of(
         ],
         "deploy_key": deploy_key,
         "ring": dict(ring),
+        **settings.slow,
     }

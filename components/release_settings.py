@@ -13,6 +13,7 @@ from components.stages import GATES, MIRRORS, PACES, STRATEGIES, divide
 from components.window import WindowError, parse_window
 
 HEADER = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+LEAST_DEADMAN_SECONDS = 10
 KEYS = (
     *("strategy", "gate", "gateSeconds", "bakeSeconds", "canarySteps", "canaryBakeSeconds", "canaryMinRequests"),
     *("canaryMaxErrorIncrease", "canaryMaxLatencyRatio", "deadmanSeconds", "lockWaitSeconds", "window", "notify"),
@@ -84,15 +85,15 @@ class ReleaseSettings:
         }
 
 
-def read_release(reader: Reader) -> ReleaseSettings:
-    """Return how releases go; raises SettingsError naming the key."""
+def read_release(reader: Reader, slowness: int = 1) -> ReleaseSettings:
+    """Return how releases go on hosts that may take so many times longer; raises SettingsError naming the key."""
     return ReleaseSettings(
         strategy=reader.one_of("strategy", STRATEGIES),
         gate=reader.one_of("gate", GATES),
         gate_seconds=reader.whole("gateSeconds", 1, 604_800),
         bake_seconds=reader.whole("bakeSeconds", 0, 86_400),
         canary=read_canary(reader),
-        deadman_seconds=reader.whole("deadmanSeconds", 10, 600),
+        deadman_seconds=read_deadman(reader, slowness),
         lock_wait_seconds=reader.whole("lockWaitSeconds", 0, 86_400),
         window=read_window(reader),
         notify=read_notify(reader),
@@ -101,6 +102,16 @@ def read_release(reader: Reader) -> ReleaseSettings:
         backfill_pace=reader.one_of("backfillPace", PACES),
         backfill_rows=reader.whole("backfillRowsPerSecond", 1, 1_000_000),
     )
+
+
+def read_deadman(reader: Reader, slowness: int) -> int:
+    """Return how long a deployer may be silent: longer than one that lives may be, which slow hosts keep waiting."""
+    seconds, least = reader.whole("deadmanSeconds", LEAST_DEADMAN_SECONDS, 600), LEAST_DEADMAN_SECONDS * slowness
+    if seconds < least:
+        raise reader.refuse(
+            "deadmanSeconds", f"is {seconds}, too little with slowness {slowness}; set it to {least} or more"
+        )
+    return seconds
 
 
 def read_canary(reader: Reader) -> CanarySettings:

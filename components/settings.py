@@ -32,7 +32,7 @@ PUBLISHING = ("containers",)  # those whose hosts can have a port of the deploye
 ROLES = ("lb", "app", "db", "ns", "control", "runner")
 RESERVED = (*ROLES, "base")
 KEYS = (
-    *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "publish"),
+    *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "slowness", "publish"),
     *("zone", "service", "ttl", "maxConnections", "checkIntervalMs", "requestTimeoutMs", "readyPath", "versionHeader"),
     *(
         "replicationFactor",
@@ -104,7 +104,7 @@ class NameServiceSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the stack's config says, checked."""
+    """Everything that the stack's config says, checked. `slowness`: how many times longer than usual hosts may take."""
 
     stack: str
     substrate: str
@@ -114,6 +114,7 @@ class Settings:
     network: IPv4Network
     addresses: Mapping[str, IPv4Address]
     sizes: Mapping[str, Size]
+    slowness: int
     publish: str
     names: NameServiceSettings
     load_balancer: LoadBalancerSettings
@@ -124,6 +125,11 @@ class Settings:
     def prefix(self) -> str:
         """What the names of all of this stack's parts on the machine start with."""
         return f"evenkeel-{self.stack}"
+
+    @property
+    def slow(self) -> dict[str, int]:
+        """What a document says of slow hosts; nothing at all where they are not, so that nothing changes there."""
+        return {"slowness": self.slowness} if self.slowness > 1 else {}
 
     @property
     def name_servers(self) -> tuple[IPv4Address, ...]:
@@ -148,6 +154,7 @@ def load(root: Path) -> Settings:
     network = read_network(reader)
     addresses = read_addresses(reader, network, sites)
     substrate = reader.one_of("substrate", SUBSTRATES)
+    slowness = reader.whole("slowness", 1, 60)
     return Settings(
         stack=pulumi.get_stack(),
         substrate=substrate,
@@ -157,11 +164,12 @@ def load(root: Path) -> Settings:
         network=network,
         addresses=addresses,
         sizes=read_sizes(reader),
+        slowness=slowness,
         publish=read_publish(reader, substrate),
         names=names,
         load_balancer=read_load_balancer(reader),
         database=read_database(reader, len(sites)),
-        release=read_release(reader),
+        release=read_release(reader, slowness),
     )
 
 

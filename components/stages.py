@@ -17,6 +17,7 @@ MIRRORS = ("trigger", "scan")
 PACES = ("users", "none")
 BACKFILL_ROWS = 10  # the fewest rows a second that a copy or a comparison may come down to
 FREEZE_SECONDS = 60  # the longest that writes may wait
+LAST_LOOK_SECONDS = 240.0  # what settle's comparison has beside the time for its rows
 
 
 class Kind(StrEnum):
@@ -149,35 +150,43 @@ def deadline(stage: Stage, plan: Mapping[str, Any], rows: int | None = None) -> 
 
     `rows` is about how many a data-changing release copies; None where no table is made, compared or dropped.
     """
-    longer = deadline_with_data(stage.kind, plan, rows)
-    if longer is not None:
-        return longer
+    limit, waits_for = time_with_data(stage.kind, plan, rows) or time_of(stage, plan)
+    return limit * slowness(plan) + waits_for
+
+
+def time_of(stage: Stage, plan: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the seconds that a stage's own work may take, longer on slow hosts, and those that the plan adds."""
     match stage.kind:
         case Kind.PREFLIGHT:
-            return 120.0 + float(plan["lock_wait_seconds"])
+            return 120.0, float(plan["lock_wait_seconds"])
         case Kind.GATE:
-            return 30.0 + float(plan["gate_seconds"]) + float(plan["bake_seconds"])
+            return 30.0, float(plan["gate_seconds"]) + float(plan["bake_seconds"])
         case Kind.SHIFT if plan["strategy"] == "canary" and stage.group == 1:
             canary = plan["canary"]
             # A step may be watched for up to three times its bake until there are requests enough.
-            return 60.0 + 3.0 * len(canary["steps"]) * float(canary["bake_seconds"])
-    return SECONDS.get(stage.kind, 90.0)
+            return 60.0, 3.0 * len(canary["steps"]) * float(canary["bake_seconds"])
+    return SECONDS.get(stage.kind, 90.0), 0.0
 
 
-def deadline_with_data(kind: Kind, plan: Mapping[str, Any], rows: int | None) -> float | None:
-    """Return the time of a stage that makes, copies, compares or drops tables, or has writes wait; else None."""
+def time_with_data(kind: Kind, plan: Mapping[str, Any], rows: int | None) -> tuple[float, float] | None:
+    """Return the same of a stage that makes, copies, compares or drops tables, or has writes wait; else None."""
     match kind:
         case Kind.TABLES:
-            return 300.0
+            return 300.0, 0.0
         case Kind.BACKFILL | Kind.VERIFY:
-            return 600.0 + copy_seconds(plan, rows)
+            return 600.0, copy_seconds(plan, rows)
         case Kind.FREEZE:
-            return 120.0 + float(plan.get("freeze_seconds", FREEZE_SECONDS))
+            return 120.0, float(plan.get("freeze_seconds", FREEZE_SECONDS))
         case Kind.SETTLE if rows is not None:
-            return 150.0 + last_look_seconds(plan, rows)
+            return 150.0 + LAST_LOOK_SECONDS, copy_seconds(plan, rows)
         case Kind.ROLLBACK if rows is not None:
-            return 390.0
+            return 390.0, 0.0
     return None
+
+
+def slowness(plan: Mapping[str, Any]) -> int:
+    """Return how many times longer than usual what is done on hosts may take; a plan names it where it is not 1."""
+    return int(plan.get("slowness", 1))
 
 
 def copy_seconds(plan: Mapping[str, Any], rows: int | None) -> float:
@@ -187,7 +196,7 @@ def copy_seconds(plan: Mapping[str, Any], rows: int | None) -> float:
 
 def last_look_seconds(plan: Mapping[str, Any], rows: int | None) -> float:
     """Return how long settle may compare: what is left of its time is for all else that it does."""
-    return 240.0 + copy_seconds(plan, rows)
+    return LAST_LOOK_SECONDS * slowness(plan) + copy_seconds(plan, rows)
 
 
 def slowest_pace(plan: Mapping[str, Any]) -> float:

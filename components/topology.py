@@ -142,6 +142,7 @@ class Topology(pulumi.ComponentResource):
             "keyspace": settings.database.keyspace,
             "ring": self.ring,
             "url": url(settings),
+            **settings.slow,
         }
 
 

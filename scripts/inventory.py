@@ -76,7 +76,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All hosts of a stack, and what else commands need to know of it. `directory` holds the key and known_hosts."""
+    """All hosts of a stack, and what else commands need to know of it. `directory` holds the key and known_hosts.
+
+    `slowness` is how many times longer than usual the hosts may take.
+    """
 
     stack: str
     zone: str
@@ -89,6 +92,7 @@ class Inventory:
     directory: Path
     deploy_key: str = field(repr=False)
     ring: Mapping[str, Any] = field(default_factory=dict, repr=False)  # how programs there reach the database
+    slowness: int = 1
 
     def host(self, name: str) -> Host:
         """The host of this name; UnknownHostError, with near matches, when there is none."""
@@ -106,7 +110,7 @@ class Inventory:
 
     def login(self, host: Host) -> Login:
         """How to reach a host."""
-        return Login(host.name, host.address, host.host_key, self.deploy_key)
+        return Login(host.name, host.address, host.host_key, self.deploy_key, slowness=self.slowness)
 
     @property
     def key_file(self) -> Path:
@@ -281,6 +285,7 @@ def parse_outputs(outputs: Mapping[str, Any], stack: str, directory: Path) -> In
             directory=directory,
             deploy_key=str(outputs["deploy_key"]).strip() + "\n",
             ring=seen.get("ring") or {},
+            slowness=int(seen.get("slowness", 1)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InventoryError(

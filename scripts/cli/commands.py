@@ -217,12 +217,13 @@ def run_all(commands: Sequence[Sequence[str]]) -> int:
 
 def wait_for(inventory: Inventory, host: Host) -> None:
     """Wait until a host answers and its services run; says what it waits for."""
-    give_up = time.monotonic() + START_SECONDS
+    seconds = START_SECONDS * inventory.slowness
+    give_up = time.monotonic() + seconds
     with Console(stderr=True).status(f"waiting for {host.name}: SSH") as progress:
         while missing := lacking(ask_host(host, inventory.login(host), inventory)):
             if time.monotonic() > give_up:
                 raise InventoryError(
-                    f"{host.name} was started, but {missing} after {START_SECONDS:g} s", f"`evenkeel logs {host.name}`"
+                    f"{host.name} was started, but {missing} after {seconds:g} s", f"`evenkeel logs {host.name}`"
                 )
             progress.update(f"waiting for {host.name}: {missing}")
             time.sleep(0.5)

@@ -80,7 +80,8 @@ def in_rows(found: Mapping[str, Any], name: str) -> str:
 
 def end_all(machines: Stack, journal: Journal, live: Version) -> None:
     """Take the lock, see that nothing has changed, and end every pair."""
-    with locked(journal, f"retire, of tables that {live.version} does not use") as held:
+    purpose = f"retire, of tables that {live.version} does not use"
+    with locked(journal, purpose, LEASE_SECONDS * machines.slowness) as held:
         known = journal.read(limit=1)
         if Version.parse(known["live"]) != live:
             raise InventoryError("meanwhile another version has become live", "see `evenkeel status`")
@@ -92,13 +93,13 @@ def end_all(machines: Stack, journal: Journal, live: Version) -> None:
 class Held:
     """The journal while the lock is ours: what is begun or done with a pair is recorded only then."""
 
-    def __init__(self, journal: Journal, token: int) -> None:
-        self._journal, self._token = journal, token
+    def __init__(self, journal: Journal, token: int, lease: float = LEASE_SECONDS) -> None:
+        self._journal, self._token, self._lease = journal, token, lease
 
     def pair(self, release: str, state: str, data: Any = None, reason: str = "") -> Any:
         """Record how far a pair has come; raises StageFailedError, before anything more is done, without the lock."""
         try:
-            self._journal.beat(self._token, LEASE_SECONDS)
+            self._journal.beat(self._token, self._lease)
         except JournalRefused as error:
             raise StageFailedError(
                 f"the lock is lost ({error}), so nothing more is done; `evenkeel retire` again does the rest"
@@ -107,24 +108,24 @@ class Held:
 
 
 @contextmanager
-def locked(journal: Journal, purpose: str) -> Iterator[Held]:
-    """Hold the lock that releases take, its lease renewed meanwhile."""
+def locked(journal: Journal, purpose: str, lease: float = LEASE_SECONDS) -> Iterator[Held]:
+    """Hold the lock that releases take, its lease (seconds) renewed meanwhile."""
     holder = {"who": whoami(), "purpose": purpose, "nonce": secrets.token_hex(16)}
-    token = journal.acquire(holder, LEASE_SECONDS)
+    token = journal.acquire(holder, lease)
     over = threading.Event()
-    threading.Thread(target=renew, args=(journal, token, over), daemon=True).start()
+    threading.Thread(target=renew, args=(journal, token, over, lease), daemon=True).start()
     try:
-        yield Held(journal, token)
+        yield Held(journal, token, lease)
     finally:
         over.set()
         journal.release(token)
 
 
-def renew(journal: Journal, token: int, over: threading.Event) -> None:
+def renew(journal: Journal, token: int, over: threading.Event, lease: float = LEASE_SECONDS) -> None:
     """Renew the lock's lease until it is over, or the lock is somebody else's; what fails is tried again."""
     while not over.wait(BEAT_SECONDS):
         try:
-            journal.beat(token, LEASE_SECONDS)
+            journal.beat(token, lease)
         except JournalRefused:
             return  # the next step meets the same and says it
         except (JournalError, SshError):

@@ -128,4 +128,4 @@ def as_stack(inventory: Inventory) -> Stack:
         for host in inventory.hosts
         if host.role in ROLES
     )
-    return Stack(inventory.stack, inventory.service, hosts, inventory.deploy_key, inventory.ring)
+    return Stack(inventory.stack, inventory.service, hosts, inventory.deploy_key, inventory.ring, inventory.slowness)

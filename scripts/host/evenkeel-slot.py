@@ -11,6 +11,8 @@
     evenkeel-slot show                    both slots, as JSON
     evenkeel-slot exec SLOT               become the slot's program (what the unit app@SLOT runs)
 
+start, warm and smoke take --slowness=N at the end: all their limits of time are N times as long.
+
 A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `artifact.tar.gz` the artifact itself, `slot.json` says
 what it is and which tables it works on, told to the program as DATABASE_TABLE_NAME. Its limits are a drop-in of its own
 unit, so that a version never touches the other slot's.
@@ -43,6 +45,7 @@ LIMITS = "/etc/systemd/system/app@{slot}.service.d/limits.conf"
 FACTS = ("NRestarts", "ActiveState", "ActiveEnterTimestamp", "MemoryCurrent")
 CHUNK = 1 << 20
 LOOKS_A_SECOND = 5
+SLOWNESS = re.compile(r"--slowness=([1-9][0-9]?)")
 TABLE = re.compile(r"[a-z][a-z0-9_]{0,47}=[a-z][a-z0-9_]{0,47}")
 
 
@@ -209,9 +212,9 @@ def write_facts(home: str, facts: dict[str, Any]) -> None:
     os.replace(f"{home}/slot.json.new", f"{home}/slot.json")
 
 
-def answers(address: str, path: str) -> bool:
-    """Tell whether `address` ("host:port") answers a GET of `path` with 200 within a second."""
-    connection = http.client.HTTPConnection(address, timeout=1)
+def answers(address: str, path: str, seconds: float = 1) -> bool:
+    """Tell whether `address` ("host:port") answers a GET of `path` with 200 within that time."""
+    connection = http.client.HTTPConnection(address, timeout=seconds)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         return connection.getresponse().status == 200
@@ -226,14 +229,15 @@ def held(slot: str) -> dict[str, Any]:
     return described(slot) or fail(f"slot {slot} is empty; install a version first")
 
 
-def start(slot: str) -> None:
-    """Start the slot and wait until it is ready."""
+def start(slot: str, slowness: int = 1) -> None:
+    """Start the slot and wait until it is ready, on a slow host so many times longer."""
     facts = held(slot)
     subprocess.run(["systemctl", "reset-failed", unit(slot)], check=False, capture_output=True)
     subprocess.run(["systemctl", "enable", "--quiet", unit(slot)], check=False)
     subprocess.run(["systemctl", "start", unit(slot)], check=False, capture_output=True)
     begin = time.monotonic()
-    wait_until_ready(slot, facts["http"].get("ready", "/ready"), float(facts["limits"].get("start_seconds", 60)))
+    seconds = float(facts["limits"].get("start_seconds", 60)) * slowness
+    wait_until_ready(slot, facts["http"].get("ready", "/ready"), seconds, slowness)
     print(json.dumps({"slot": slot, "version": facts["version"], "seconds": round(time.monotonic() - begin, 2)}))
 
 
@@ -242,10 +246,10 @@ def address_of(slot: str) -> str:
     return f"127.0.0.1:{environment(slot)['PORT']}"
 
 
-def wait_until_ready(slot: str, path: str, seconds: float) -> None:
+def wait_until_ready(slot: str, path: str, seconds: float, answer_seconds: float = 1) -> None:
     """Poll the slot until it answers; fail with its last log lines if it does not in that time."""
     end, begun, address, looks = time.monotonic() + seconds, time.time() - 1, address_of(slot), 0
-    while not answers(address, path):
+    while not answers(address, path, answer_seconds):
         late, looks = time.monotonic() > end, looks + 1
         # The program that is starting needs the processor more than looking after it does.
         if late or looks % LOOKS_A_SECOND == 0:
@@ -328,15 +332,17 @@ def main(arguments: list[str]) -> None:
     """Do what the command line asks."""
     if len(arguments) > 1 and arguments[1] not in SLOTS:
         fail(f"slot {arguments[1]!r} is not one of {', '.join(SLOTS)}")
-    match arguments:
+    told = SLOWNESS.fullmatch(arguments[-1]) if arguments and arguments[0] in ("start", "warm", "smoke") else None
+    slowness = int(told[1]) if told else 1
+    match arguments[:-1] if told else arguments:
         case ["install", slot, sha256, *named]:
             install(slot, sha256, tables_of(named))
         case ["start", slot]:
-            start(slot)
+            start(slot, slowness)
         case ["warm", slot, count] if count.isdigit():
-            print(json.dumps(evenkeel_smoke.warm(address_of(slot), checks_of(slot), int(count))))
+            print(json.dumps(evenkeel_smoke.warm(address_of(slot), checks_of(slot), int(count), slowness)))
         case ["smoke", slot]:
-            print(json.dumps(evenkeel_smoke.smoke(address_of(slot), checks_of(slot))))
+            print(json.dumps(evenkeel_smoke.smoke(address_of(slot), checks_of(slot), slowness)))
         case ["stop", slot]:
             stop(slot)
         case ["show"]:

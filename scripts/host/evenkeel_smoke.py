@@ -37,30 +37,35 @@ class Answer:
 
 @dataclass
 class Run:
-    """One pass over the checks: the instance's address, and what earlier answers gave to later paths."""
+    """One pass over the checks: the instance's address, and what earlier answers gave to later paths.
+
+    All limits but the checks' own are `slowness` times as long as usual.
+    """
 
     address: str
+    slowness: int = 1
     captured: dict[str, str] = field(default_factory=dict)
 
     def ask(self, check: Check) -> Answer:
         """Send a check's request; the whole answer must be there within CHECK_SECONDS."""
+        seconds = CHECK_SECONDS * self.slowness
         body = check.get("body")
         content = json.dumps(body) if isinstance(body, dict) else body
         path = PLACEHOLDER.sub(lambda match: self.captured[match.group(1)], check["path"])
         headers = {"Connection": "close"} | ({} if content is None else {"Content-Type": "application/json"})
         begin = time.monotonic()
-        connection = http.client.HTTPConnection(self.address, timeout=CHECK_SECONDS)
+        connection = http.client.HTTPConnection(self.address, timeout=seconds)
         try:
             connection.request(check.get("method", "GET"), path, content and content.encode(), headers)
             response = connection.getresponse()
             received = b""
             while chunk := response.read1(65536):
                 received += chunk
-                if time.monotonic() - begin > CHECK_SECONDS or len(received) > LARGEST:
-                    raise FailedError(f"the answer did not end within {CHECK_SECONDS:g} s and {LARGEST >> 20} MiB")
+                if time.monotonic() - begin > seconds or len(received) > LARGEST:
+                    raise FailedError(f"the answer did not end within {seconds:g} s and {LARGEST >> 20} MiB")
             return Answer(response.status, received, (time.monotonic() - begin) * 1000)
         except TimeoutError:
-            raise FailedError(f"no answer within {CHECK_SECONDS:g} s") from None
+            raise FailedError(f"no answer within {seconds:g} s") from None
         except (OSError, http.client.HTTPException) as error:
             raise FailedError(f"no answer ({str(error) or type(error).__name__})") from None
         finally:
@@ -81,7 +86,7 @@ class Run:
                 raise FailedError(problem)
             for name, source in check.get("capture", {}).items():
                 self.captured[name] = field_of(content, source)
-        limit = check.get("max_ms", MAX_MS)
+        limit = check.get("max_ms", MAX_MS * self.slowness)
         if answer.ms > limit:
             raise FailedError(f"it took {answer.ms:.0f} ms, at most {limit} ms are allowed")
         return answer.ms
@@ -131,9 +136,9 @@ def field_of(content: Any, source: str) -> str:
     return str(found)
 
 
-def smoke(address: str, checks: Sequence[Check]) -> dict[str, Any]:
+def smoke(address: str, checks: Sequence[Check], slowness: int = 1) -> dict[str, Any]:
     """Make the checks in order up to the first that fails."""
-    run = Run(address)
+    run = Run(address, slowness)
     passed: list[dict[str, Any]] = []
     for number, check in enumerate(checks):
         try:
@@ -145,14 +150,14 @@ def smoke(address: str, checks: Sequence[Check]) -> dict[str, Any]:
     return {"passed": len(passed), "checks": passed, "failed": None}
 
 
-def warm(address: str, checks: Sequence[Check], count: int) -> dict[str, Any]:
+def warm(address: str, checks: Sequence[Check], count: int, slowness: int = 1) -> dict[str, Any]:
     """Send `count` of the checks' plain GETs, as many as fit into WARM_SECONDS, and tell how they went.
 
     One after another, with pauses as long as the answers took: users have the same database, and often the same
     processors. So what is busy gets fewer of them.
     """
     plain = [check for check in checks if check.get("method", "GET") == "GET" and "{" not in check["path"]]
-    run = Run(address)
+    run = Run(address, slowness)
 
     def one(number: int) -> float | None:
         check = plain[number % len(plain)]
@@ -164,7 +169,7 @@ def warm(address: str, checks: Sequence[Check], count: int) -> dict[str, Any]:
         return answer.ms if answer.status == check["status"] else None
 
     times: list[float | None] = []
-    end = time.monotonic() + WARM_SECONDS
+    end = time.monotonic() + WARM_SECONDS * slowness
     while plain and len(times) < count and time.monotonic() < end:
         times.append(one(len(times)))
     good = [ms for ms in times if ms is not None]

@@ -109,7 +109,8 @@ class ControlTables:
         if told is not None:
             return as_result(told)
         changes = verb in CHANGING or do not in (None, "state")
-        command, patience = command_of(verb, seconds, changes), seconds + (WAIT_SECONDS if changes else 0.0) + 5.0
+        command = command_of(verb, seconds, changes, self.stack.slowness)
+        patience = seconds + (WAIT_SECONDS if changes else 0.0) + 5.0
         return self.session().run(command, json.dumps(document), timeout=patience, check=False)
 
     def session(self) -> Session:
@@ -122,10 +123,10 @@ class ControlTables:
         return self._session
 
 
-def command_of(verb: str, seconds: float, changes: bool) -> str:
+def command_of(verb: str, seconds: float, changes: bool, slowness: int = 1) -> str:
     """Return the command line of a verb, killed after `seconds`; one that changes something takes its turn."""
-    turn = f"flock --wait {WAIT_SECONDS:.0f} {ONE_AT_A_TIME} " if changes else ""
-    run = f"{PYTHON} timeout -s KILL {seconds:.0f} python3 -m scripts.tables {verb}"
+    turn = f"flock --wait {WAIT_SECONDS * slowness:.0f} {ONE_AT_A_TIME} " if changes else ""
+    run = f"{PYTHON} timeout -s KILL {seconds * slowness:.0f} python3 -m scripts.tables {verb}"
     return f"cd {PROGRAMS} && exec {turn}{run}"
 
 

@@ -124,7 +124,7 @@ class Stack:
     """The machines that a release works on, and the key to them.
 
     `ring` is what programs on the control host need to reach the database: contact points, datacenter, keyspace, and
-    the administrator's password.
+    the administrator's password. `slowness` is how many times longer than usual the machines may take.
     """
 
     name: str
@@ -132,6 +132,7 @@ class Stack:
     hosts: tuple[StackHost, ...]
     deploy_key: str = field(repr=False)
     ring: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    slowness: int = 1
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Stack:
@@ -140,9 +141,8 @@ class Stack:
             StackHost(host["name"], host["role"], host["site"], host["address"], host["host_key"])
             for host in document["hosts"]
         )
-        return cls(
-            document["name"], document["service"], hosts, document["deploy_key"], dict(document.get("ring") or {})
-        )
+        ring, slowness = dict(document.get("ring") or {}), int(document.get("slowness", 1))
+        return cls(document["name"], document["service"], hosts, document["deploy_key"], ring, slowness)
 
     def of(self, role: str) -> list[StackHost]:
         """Return the hosts of a role, in the sites' order."""

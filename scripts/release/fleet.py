@@ -18,7 +18,7 @@ ASK_SECONDS = 20.0
 
 def login(stack: Stack, host: StackHost) -> Login:
     """Return how to log in to a host of the stack."""
-    return Login(host.name, host.address, host.host_key, stack.deploy_key)
+    return Login(host.name, host.address, host.host_key, stack.deploy_key, slowness=stack.slowness)
 
 
 class Fleet:

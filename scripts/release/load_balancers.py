@@ -158,7 +158,7 @@ class LoadBalancers(Fleet):
 
     def wait_until_up(self, names: Collection[str], seconds: float) -> dict[str, list[str]]:
         """Wait until every load balancer sees these servers up; return {server: load balancers that do not}."""
-        return patiently(lambda: seen_down(self.state(), names), seconds)
+        return patiently(lambda: seen_down(self.state(), names), seconds * self._stack.slowness)
 
     def wait_until_idle(
         self, names: Collection[str], seconds: float, known: Mapping[str, Routing] | None = None
@@ -169,7 +169,7 @@ class LoadBalancers(Fleet):
         """
         if known is not None and not busy(known, names):
             return 0
-        return patiently(lambda: busy(self.state(), names), seconds)
+        return patiently(lambda: busy(self.state(), names), seconds * self._stack.slowness)
 
     def _send(self, verb: str, document: Mapping[str, Any] | None) -> dict[str, Routing]:
         """Run a verb on every load balancer and sort out the answers."""
@@ -209,7 +209,7 @@ def told_of(live: Version, alone: bool) -> dict[str, Any]:
 
 def ask_patiently(traffic: Traffic, session: Session, verb: str, document: Mapping[str, Any] | None) -> Any:
     """Ask evenkeel-traffic; a HAProxy that is just restarted gets a moment, one that stays away is unreachable."""
-    end = time.monotonic() + RESTART_SECONDS
+    end = time.monotonic() + session.login.patience(RESTART_SECONDS)
     while True:
         try:
             return traffic.ask(session, verb, document)

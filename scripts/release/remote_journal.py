@@ -24,6 +24,7 @@ class RemoteJournal:
         if not hosts:
             raise UnreachableError("control", "the stack has no control host")
         self._login = login(stack, hosts[0])
+        self.lease = LEASE_SECONDS * stack.slowness
         self._session: Session | None = None
         self._listening = Listening(LISTEN)
 
@@ -40,13 +41,13 @@ class RemoteJournal:
 
     def acquire(self, holder: Mapping[str, str]) -> int:
         """Take the lock; return its token."""
-        return self.open.acquire(holder, LEASE_SECONDS)
+        return self.open.acquire(holder, self.lease)
 
     def beat(self, token: int, release: str, stage: str) -> Mapping[str, Any]:
         """Renew the lock's lease; return what people have said to this release."""
         try:
             journal = Journal(self._connected(), LONGEST_BEAT, self._listening)
-            return journal.beat(token, LEASE_SECONDS, release, stage)
+            return journal.beat(token, self.lease, release, stage)
         except (UnreachableError, DeadlineError):
             self._session = None  # the next beat connects anew
             raise

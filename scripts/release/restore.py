@@ -82,7 +82,7 @@ def restore_mirror(document: Mapping[str, Any]) -> dict[str, Any]:
         hosts = json.loads(session.get(HOSTS)) if pairs else []
     if not pairs:
         return {"restored": []}
-    stack = Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]})
+    stack = stack_with(document, hosts)
     # Of two pairs that name one table the newer counts, which comes first in the journal's list.
     told = [one for pair in reversed(pairs) for one in configs(pair["data"]) if pair["data"]["mirror"] == "trigger"]
     with Session(login(stack, next(host for host in stack.of("db") if host.name == name)), PATIENT_SECONDS) as session:
@@ -129,14 +129,18 @@ def released(document: Mapping[str, Any]) -> tuple[Stack, Version | None]:
     with Session(login(alone, alone.hosts[0]), PATIENT_SECONDS) as session:
         live = Version.parse(Journal(session).read()["live"])
         hosts = json.loads(session.get(HOSTS)) if live else [control]
-    return Stack.parse({"name": "", "service": "", "hosts": hosts, "deploy_key": document["deploy_key"]}), live
+    return stack_with(document, hosts), live
 
 
 def only_control(document: Mapping[str, Any]) -> Stack:
     """Return the stack as far as it is known before the control host has said anything."""
-    return Stack.parse(
-        {"name": "", "service": "", "hosts": [document["control"]], "deploy_key": document["deploy_key"]}
-    )
+    return stack_with(document, [document["control"]])
+
+
+def stack_with(document: Mapping[str, Any], hosts: list[Any]) -> Stack:
+    """Return these hosts as a stack, with the document's key to them and word on how slow they are."""
+    more = {key: document[key] for key in ("deploy_key", "slowness") if key in document}
+    return Stack.parse({"name": "", "service": "", "hosts": hosts, **more})
 
 
 ACTIONS = {"routing": restore_routing, "slots": restore_slots, "mirror": restore_mirror}

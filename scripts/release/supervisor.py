@@ -100,7 +100,7 @@ def keep_alive(work: Work, endings: queue.Queue[Ending]) -> None:
         except (SshError, JournalError) as error:
             # Stages are short: the next one goes on counting from here.
             work.figures[SILENT] = round(heard, 1)
-            if time.time() - heard > LEASE_SECONDS:
+            if time.time() - heard > LEASE_SECONDS * work.told.stack.slowness:
                 stop(work, endings, f"{error}; without its journal and lock a release must not go on")
         # From when the order is sent, and by a clock that nobody sets: one that cannot be told may take long to say so.
         now = time.monotonic()

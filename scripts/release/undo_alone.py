@@ -72,10 +72,11 @@ def go(stack: Stack, move: Move) -> str:
     left_out = unfit(move.target, sites, app_servers, balancers.state())
     new = [f"{site}-{move.target.slot}" for site in sites if site not in left_out]
     old = [f"{site}-{move.live.slot}" for site in sites]
+    seconds = DEADMAN_SECONDS * stack.slowness
     name = f"undo-{move.target.version}-{move.target.sha256[:12]}"
     try:
-        balancers.apply(name, states(new, "ready"), deadman_seconds=DEADMAN_SECONDS)
-        balancers.apply(name, states(old, "drain"), deadman_seconds=DEADMAN_SECONDS)
+        balancers.apply(name, states(new, "ready"), deadman_seconds=seconds)
+        balancers.apply(name, states(old, "drain"), deadman_seconds=seconds)
         require_agreement(balancers, sorted(new))
         balancers.confirm(move.target)
     except StageError as error:

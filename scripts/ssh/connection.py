@@ -69,7 +69,7 @@ def reach(login: Login, timeout: float) -> socket.socket:
     """Return an open connection to the host's SSH port, which breaks where the host falls silent: nobody else tells."""
     connection = socket.create_connection((login.address, login.port), timeout)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux (tcp(7))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(login.patience(SILENT_MS)))
     return connection
 
 

@@ -8,7 +8,7 @@ import time
 import paramiko
 
 from scripts.ssh.connection import unbroken
-from scripts.ssh.errors import DeadlineError, UnreachableError
+from scripts.ssh.errors import DeadlineError, Login, UnreachableError
 
 LONGEST_LINE = 4 * 2**20
 
@@ -19,17 +19,19 @@ class Dialogue:
     Starting a program costs more of a small machine's processor than what it is asked. It ends with its standard input.
     """
 
-    def __init__(self, host: str, channel: paramiko.Channel) -> None:
-        self.host = host
+    def __init__(self, login: Login, channel: paramiko.Channel) -> None:
+        self.host = login.name
+        self._patience = login.patience
         self._channel = channel
         self._read = bytearray()
 
     def ask(self, line: str, timeout: float) -> str:
         """Send a line and return the answer, without its end.
 
-        Raises `DeadlineError` when there is none after `timeout` seconds, and `UnreachableError` when the program, or
-        the connection, has ended.
+        Raises `DeadlineError` when there is none after `timeout` seconds, times the host's slowness, and
+        `UnreachableError` when the program, or the connection, has ended.
         """
+        timeout = self._patience(timeout)
         end = time.monotonic() + timeout
         with unbroken(self.host):
             try:

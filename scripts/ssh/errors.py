@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Login:
-    """How to reach one host. `host_key` is the pinned «ssh-ed25519 AAAA…» line, `private_key` OpenSSH PEM text."""
+    """How to reach one host. `host_key` is the pinned «ssh-ed25519 AAAA…» line, `private_key` OpenSSH PEM text.
+
+    `slowness` is how many times longer than usual the host may take: sessions wait so much longer, whatever time they
+    are given.
+    """
 
     name: str
     address: str
@@ -15,6 +19,11 @@ class Login:
     private_key: str = field(repr=False)
     port: int = 22
     user: str = "root"
+    slowness: int = 1
+
+    def patience(self, seconds: float) -> float:
+        """Return what a time that is meant for a usual host is for this one."""
+        return seconds * self.slowness
 
 
 @dataclass(frozen=True)

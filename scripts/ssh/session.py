@@ -30,7 +30,7 @@ class Session:
 
     def __init__(self, login: Login, connect_timeout: float = CONNECT_SECONDS) -> None:
         self.login = login
-        self._client = connect(login, connect_timeout)
+        self._client = connect(login, login.patience(connect_timeout))
 
     def __enter__(self) -> Self:
         return self
@@ -49,12 +49,13 @@ class Session:
     ) -> Result:
         """Run a command to its end and return what it printed.
 
-        `timeout` (seconds) holds on both sides: the host kills the command even when the connection is gone.
+        `timeout` (seconds, times the host's slowness) holds on both sides: the host kills the command even when the
+        connection is gone.
         Raises `DeadlineError`, `UnreachableError` when the connection breaks, and `CommandError` unless `check` is off.
         """
         text = compose(command)
         with unbroken(self.login.name):
-            result = self._exchange(text, as_bytes(stdin), timeout)
+            result = self._exchange(text, as_bytes(stdin), self.login.patience(timeout))
         if check and not result.ok:
             raise CommandError(self.login.name, shorten(text), result)
         return result
@@ -65,9 +66,9 @@ class Session:
         Raises `UnreachableError` when the connection is broken.
         """
         with unbroken(self.login.name):
-            channel = self._channel(CONNECT_SECONDS)
+            channel = self._channel(self.login.patience(CONNECT_SECONDS))
             channel.exec_command(guarded(compose(command), DIALOGUE_SECONDS))
-        return Dialogue(self.login.name, channel)
+        return Dialogue(self.login, channel)
 
     def _channel(self, timeout: float) -> paramiko.Channel:
         """Open a channel on the connection, if it is still there; EOFError where it is not."""
@@ -102,8 +103,9 @@ class Session:
 
     def _exchange(self, text: str, stdin: bytes, timeout: float) -> Result:
         """Start the command, feed it, and read both of its streams until it ends or the time is over."""
-        deadline = time.monotonic() + timeout + 1.0  # the host's own limit comes first
-        channel = self._channel(min(timeout, CONNECT_SECONDS))
+        late = self.login.patience(1.0)
+        deadline = time.monotonic() + timeout + late  # the host's own limit comes first
+        channel = self._channel(min(timeout, self.login.patience(CONNECT_SECONDS)))
         try:
             channel.settimeout(timeout)
             channel.exec_command(guarded(text, timeout))
@@ -120,7 +122,7 @@ class Session:
             if not channel.status_event.wait(max(deadline - time.monotonic(), 0.0)):
                 raise DeadlineError(self.login.name, f"no end after {timeout:g} s: «{shorten(text)}»")
             status = channel.recv_exit_status()
-            if status in (-1, 137) and time.monotonic() > deadline - 1.5:
+            if status in (-1, 137) and time.monotonic() > deadline - late - 0.5:
                 raise DeadlineError(self.login.name, f"no end after {timeout:g} s: «{shorten(text)}»")
             if status == -1:
                 raise EOFError

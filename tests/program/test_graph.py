@@ -203,6 +203,20 @@ def test_one_changed_value_changes_only_the_load_balancers(graph: Graph, project
     assert differing == [f"lb-{site}-config" for site in "abcd"]
 
 
+def test_where_hosts_are_not_slow_nothing_speaks_of_it(graph: Graph) -> None:
+    assert "slowness" not in json.dumps([graph.commands, graph.inventory])
+
+
+def test_whatever_waits_for_slow_hosts_is_told_so(project: Path) -> None:
+    slow = run_program(project, slowness=20, deadmanSeconds=300)
+    told = {name: json.loads(inputs["stdin"]) for name, inputs in slow.commands.items() if "stdin" in inputs}
+    assert told["release-install-1"]["release"]["plan"]["slowness"] == 20
+    assert told["release-install-1"]["stack"]["slowness"] == 20
+    for name in ("app-b-slots", "lb-b-routing", "db-b-pairs"):
+        assert told[name]["slowness"] == 20
+    assert slow.inventory["slowness"] == 20
+
+
 def test_a_removed_site_leaves_the_others_machines_alone(graph: Graph, project: Path) -> None:
     fewer = run_program(project, sites=["a", "c", "d"])
     for name in fewer.named(r".*-machine"):

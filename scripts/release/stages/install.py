@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from scripts.release.app_servers import Turns, install
+from scripts.release.app_servers import TURN_SECONDS, Turns, install
 from scripts.release.artifact import read_checked
 from scripts.release.documents import Release, listed
 from scripts.release.errors import StageFailedError
@@ -24,7 +24,8 @@ def act(work: Work) -> str:
         free_half(work)
     work.check()
     work.say(f"{release.version} into slot {release.slot} of {listed(work.group)}")
-    one = partial(install, slot=release.slot, sha256=release.sha256, content=content, turns=Turns())
+    turns = Turns(TURN_SECONDS * work.told.stack.slowness)
+    one = partial(install, slot=release.slot, sha256=release.sha256, content=content, turns=turns)
     answers = work.app_servers.on_sites(work.group, partial(one, tables=work.told.tables))
     sites = work.sort_out(answers)
     work.check()

@@ -84,7 +84,7 @@ def take_lock(work: Work) -> None:
             lock: dict[str, Any] = error.details["lock"]
             is_alive = renewed != 0.0 and lock["renewed"] != renewed
             if not silent_until:
-                silent_until = time.monotonic() + LEASE_SECONDS + POLL_SECONDS
+                silent_until = time.monotonic() + LEASE_SECONDS * work.told.stack.slowness + POLL_SECONDS
             if time.monotonic() > patience and (is_alive or time.monotonic() > silent_until):
                 raise RefusedError(f"{error}; wait for it, or `evenkeel lock break --reason WHY`") from None
             renewed = lock["renewed"]

@@ -27,7 +27,7 @@ from scripts.ssh import CommandError, Session, SshError
 
 IDLE_SECONDS = 10.0
 UP_SECONDS = 5.0
-SERVING_SECONDS = "15"
+SERVING_SECONDS = 15
 RUN = "settle"
 
 
@@ -159,7 +159,7 @@ def see_as_users(work: Work) -> None:
     addresses = [host.address for host in stack.of("lb") if host.name not in work.load_balancers.lost]
     if len(addresses) < len(stack.of("lb")):
         return  # the name still leads to the lost load balancer too; the outcome tells of it
-    command = ["evenkeel-serving", SERVING_SECONDS, path, stack.service, *addresses]
+    command = ["evenkeel-serving", str(SERVING_SECONDS * stack.slowness), path, stack.service, *addresses]
 
     def ask(_: str, session: Session) -> str:
         return session.run(command, timeout=30).stdout

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -235,3 +236,20 @@ def test_the_stack_may_be_named_before_the_command_or_after_it(inventory, monkey
     assert invoke("--stack", "one", "summary").exit_code == 0
     assert invoke("summary", "--stack", "two").exit_code == 0
     assert asked == ["one", "two"]
+
+
+@pytest.mark.parametrize(("slowness", "seconds"), [(1, 180), (20, 3600)])
+def test_a_started_host_is_waited_for_as_long_as_such_hosts_take(inventory, monkeypatch, slowness, seconds):
+    clock = [0.0]
+
+    def ask(host, login, inventory):
+        clock[0] += 60
+        return Report(host, None, UnreachableError(host.name, "no SSH: refused"), 0.1)
+
+    monkeypatch.setattr(commands, "ask_host", ask)
+    monkeypatch.setattr(commands.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(commands.time, "sleep", lambda seconds: None)
+    slow = replace(inventory, slowness=slowness)
+    with pytest.raises(InventoryError, match=f"lb-a was started, but SSH does not answer .* after {seconds} s"):
+        commands.wait_for(slow, slow.host("lb-a"))
+    assert seconds < clock[0] <= seconds + 60

@@ -7,7 +7,8 @@ import stat
 import pytest
 
 from scripts import inventory
-from scripts.inventory import InventoryError, Role, UnknownHostError
+from scripts.cli.undo import as_stack
+from scripts.inventory import InventoryError, Role, UnknownHostError, parse_outputs
 
 from .stack import outputs
 
@@ -169,3 +170,12 @@ def test_an_unknown_host_is_answered_with_near_names(inventory):
     with pytest.raises(UnknownHostError) as caught:
         inventory.host("zzzzzz")
     assert caught.value.hint.startswith("there are lb-a, ")
+
+
+def test_hosts_are_as_slow_as_the_stack_says(inventory):
+    assert {inventory.login(host).slowness for host in inventory.hosts} == {1}
+    told = outputs()
+    told["inventory"]["slowness"] = 20
+    slow = parse_outputs(told, "dev", inventory.directory)
+    assert {slow.login(host).slowness for host in slow.hosts} == {20}
+    assert as_stack(slow).slowness == 20

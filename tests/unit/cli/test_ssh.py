@@ -205,3 +205,19 @@ def test_there_is_no_asking_over_a_connection_that_was_cut(login, sshd):
             asked.ask("two", 5)
         with pytest.raises(ssh.UnreachableError, match="the connection broke"):
             session.converse("cat")
+
+
+def test_a_slow_host_has_longer_for_whatever_it_is_asked(login):
+    slow = dataclasses.replace(login, slowness=4)
+    with pytest.raises(ssh.DeadlineError, match=r"lb-a: .*1\.2 s"):
+        ssh.run(slow, "sleep 5", timeout=0.3)
+    with ssh.Session(slow) as session:
+        assert session.run("sleep 0.6; echo late", timeout=0.3).stdout == "late\n"
+        with pytest.raises(ssh.DeadlineError, match=r"lb-a: no answer after 1\.2 s"):
+            session.converse("cat > /dev/null").ask("one", 0.3)
+    with ssh.connection.reach(slow, 5) as opened:
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4 * ssh.connection.SILENT_MS
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        quiet = dataclasses.replace(slow, port=silent.getsockname()[1])
+        with pytest.raises(ssh.UnreachableError, match=r"it accepts connections, and said nothing for 1\.6 s"):
+            ssh.Session(quiet, 0.1)

@@ -201,3 +201,23 @@ def test_an_artifact_of_another_version_than_its_name_is_refused(
     (artifacts / "item-service-1.0.1.tar.gz.sha256").write_text(sidecar.replace("1.0.0", "1.0.1"))
     with pytest.raises(SettingsError, match=r"is 1\.0\.1, but the manifest in .* says 1\.0\.0; pack it again"):
         load_with(version="1.0.1")
+
+
+def test_hosts_are_not_slow_unless_the_config_says_so_and_then_no_document_speaks_of_it(
+    load_with: Callable[..., Settings],
+) -> None:
+    assert (load_with().slowness, load_with().slow) == (1, {})
+    assert load_with(slowness=20, deadmanSeconds=200).slow == {"slowness": 20}
+
+
+@pytest.mark.parametrize("value", [0, 61, "2.5", "slow"])
+def test_a_slowness_that_cannot_be_is_refused_by_its_name(load_with: Callable[..., Settings], value: object) -> None:
+    with pytest.raises(SettingsError, match=r"^config evenkeel:slowness: slowness is .*(outside 1 to 60|not a whole)"):
+        load_with(slowness=value)
+
+
+def test_a_deployer_that_slow_hosts_keep_waiting_must_not_count_as_dead(load_with: Callable[..., Settings]) -> None:
+    assert load_with(slowness=60, deadmanSeconds=600).release.deadman_seconds == 600
+    sentence = "deadmanSeconds: is 30, too little with slowness 20; set it to 200 or more"
+    with pytest.raises(SettingsError, match=re.escape(sentence)):
+        load_with(slowness=20)

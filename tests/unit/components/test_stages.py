@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from components.stages import Kind, Stage, State, bad, deadline, divide, find, order, reason_to_skip, turn
+from components.stages import (
+    Kind,
+    Stage,
+    State,
+    bad,
+    deadline,
+    divide,
+    find,
+    last_look_seconds,
+    order,
+    reason_to_skip,
+    turn,
+)
 
 PLAN = {
     "strategy": "bluegreen",
@@ -187,3 +199,27 @@ def test_what_goes_through_all_rows_has_time_by_their_number(kind: Kind, seconds
 @pytest.mark.parametrize(("group", "seconds"), [(1, 60 + 3 * 3 * 30), (2, 90)])
 def test_only_the_first_shift_of_a_canary_may_watch_its_steps(group: int, seconds: float) -> None:
     assert deadline(Stage(Kind.SHIFT, group), {**PLAN, "strategy": "canary"}) == seconds
+
+
+@pytest.mark.parametrize(
+    ("stage", "rows", "seconds"),
+    [
+        (Stage(Kind.INSTALL, 1), None, 20 * 180),
+        (Stage(Kind.OUTCOME), None, 20 * 30),
+        (Stage(Kind.PREFLIGHT), None, 20 * 120 + 7),
+        (Stage(Kind.GATE), None, 20 * 30 + 3600 + 45),
+        (Stage(Kind.SHIFT, 1), None, 20 * 60 + 3 * 3 * 30),
+        (Stage(Kind.FREEZE), None, 20 * 120 + 60),
+        (Stage(Kind.BACKFILL), 10_000, 20 * 600 + 1000),
+        (Stage(Kind.SETTLE), 10_000, 20 * 390 + 1000),
+    ],
+)
+def test_on_slow_hosts_a_stage_has_longer_for_its_work_but_not_for_what_it_waits_for(
+    stage: Stage, rows: int | None, seconds: float
+) -> None:
+    assert deadline(stage, {**PLAN, "strategy": "canary", "slowness": 20}, rows) == seconds
+
+
+def test_on_slow_hosts_the_last_look_leaves_settle_its_time_for_all_else() -> None:
+    plan = {**PLAN, "slowness": 20}
+    assert deadline(Stage(Kind.SETTLE), plan, 500) - last_look_seconds(plan, 500) == 20 * 150

@@ -154,3 +154,61 @@ def test_a_running_version_keeps_its_tables(tool: ModuleType, tmp_path: Path, mo
 def test_only_names_are_taken_for_tables(tool: ModuleType, named: str) -> None:
     with pytest.raises(SystemExit, match="is no NAME=TABLE"):
         tool.tables_of([named])
+
+
+def ready_after(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
+    """Let slot blue hold a version with 30 s to start, which is ready after some; return how long each look waited."""
+    (tmp_path / "srv/blue").mkdir(parents=True)
+    facts = {"version": "1.0.0", "http": {}, "limits": {"start_seconds": 30}}
+    (tmp_path / "srv/blue/slot.json").write_text(json.dumps(facts))
+    clock, looks = [0.0], []
+
+    def answers(address: str, path: str, within: float = 1) -> bool:
+        looks.append(within)
+        clock[0] += 10
+        return clock[0] > seconds
+
+    monkeypatch.setattr(tool, "answers", answers)
+    monkeypatch.setattr(tool, "address_of", lambda slot: "127.0.0.1:8001")
+    monkeypatch.setattr(tool, "last_words", lambda slot, since: "starting")
+    monkeypatch.setattr(tool.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(tool.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(tool.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="active\n"))
+    return looks
+
+
+def test_a_version_on_a_slow_host_has_longer_to_start_and_to_answer(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = ready_after(tool, tmp_path, monkeypatch, 400)
+    tool.main(["start", "blue", "--slowness=20"])
+    assert json.loads(capsys.readouterr().out)["version"] == "1.0.0"
+    assert set(looks) == {20}
+
+
+def test_a_version_has_the_time_of_its_manifest_where_nobody_says_that_the_host_is_slow(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = ready_after(tool, tmp_path, monkeypatch, 400)
+    with pytest.raises(SystemExit, match="slot blue is not ready after 30 s"):
+        tool.main(["start", "blue"])
+    assert set(looks) == {1}
+
+
+@pytest.mark.parametrize("verb", [["warm", "blue", "100"], ["smoke", "blue"]])
+@pytest.mark.parametrize(("more", "slowness"), [([], 1), (["--slowness=20"], 20)])
+def test_warming_and_checking_hear_how_slow_the_host_is(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, verb: list[str], more: list[str], slowness: int
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(tool, "address_of", lambda slot: "127.0.0.1:8001")
+    monkeypatch.setattr(tool, "checks_of", lambda slot: [])
+    monkeypatch.setattr(tool.evenkeel_smoke, verb[0], lambda *arguments: heard.append(arguments[-1]))
+    tool.main([*verb, *more])
+    assert heard == [slowness]
+
+
+@pytest.mark.parametrize("wrong", ["--slowness=0", "--slowness=100", "--slowness", "20"])
+def test_a_slowness_that_cannot_be_is_no_command(tool: ModuleType, wrong: str) -> None:
+    with pytest.raises(SystemExit, match="use install SLOT"):
+        tool.main(["start", "blue", wrong])

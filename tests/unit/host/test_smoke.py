@@ -123,3 +123,16 @@ def test_users_have_at_least_half_of_the_time_while_an_instance_is_warmed(
 def test_an_instance_that_is_slow_is_not_warmed_for_long(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evenkeel_smoke, "WARM_SECONDS", 0.2)
     assert 0 < evenkeel_smoke.warm(address, [check("/a")], 1_000_000)["requests"] < 1_000_000
+
+
+def test_an_instance_on_a_slow_host_has_longer_but_not_than_its_manifest_says(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evenkeel_smoke, "CHECK_SECONDS", 0.03)
+    monkeypatch.setattr(evenkeel_smoke, "MAX_MS", 30)
+    assert evenkeel_smoke.smoke(address, [check("/slow")], slowness=20)["failed"] is None
+    failed = evenkeel_smoke.smoke(address, [check("/slow", max_ms=50)], slowness=20)["failed"]
+    assert failed["reason"].endswith("at most 50 ms are allowed")
+    monkeypatch.setattr(evenkeel_smoke, "WARM_SECONDS", 0.02)
+    assert evenkeel_smoke.warm(address, [check("/slow")], 100)["requests"] == 1
+    assert evenkeel_smoke.warm(address, [check("/slow")], 100, slowness=20)["requests"] > 1

@@ -126,6 +126,8 @@ class Machines:
     smoke: dict[str, str] = field(default_factory=dict)  # {site: why the new instance there fails its checks}
     orders: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)  # every command: (host, verb)
+    lines: list[str] = field(default_factory=list)  # the same as the hosts were told it
+    slowness: int = 1
     logged: dict[str, dict[str, Any]] = field(default_factory=dict)  # what `samples` says on every load balancer
     after: Callable[[str, str], None] = lambda host, verb: None  # called when a command is done
 
@@ -258,6 +260,7 @@ class Machines:
         """Be evenkeel-slot."""
         site = host.removeprefix("app-")
         slots = self.slots[site]
+        rest = [word for word in rest if not word.startswith("--")]
         done: dict[str, Any] = {}
         match verb, rest:
             case "show", []:
@@ -325,6 +328,7 @@ class Machines:
                 "keyspace": "evenkeel",
                 "admin_password": "-",
             },
+            **({"slowness": self.slowness} if self.slowness > 1 else {}),
         }
 
     def release(self, previous: Mapping[str, Any] | None, groups: Sequence[Sequence[str]] = (), **plan: Any) -> Run:
@@ -469,6 +473,7 @@ def session_to(machines: Machines) -> type[Session]:
             text, host = compose(command), self.login.name
             verb = shlex.split(text)[-1] if text.startswith("cd ") else (shlex.split(text) * 2)[1]
             machines.seen.append((host, verb))
+            machines.lines.append(text)
             if (host, verb) in machines.hangs:
                 machines.hangs[host, verb].wait(20)
             said = machines.broken.get((host, verb))
