@@ -89,6 +89,7 @@ def context(settings: Settings, site: SiteSettings) -> dict[str, Any]:
         "heap_mb": settings.database.heap_mb,
         "direct_mb": settings.database.direct_mb,
         "replication_factor": settings.database.replication_factor,
+        "slowness": settings.slowness,
     }
 
 

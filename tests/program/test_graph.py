@@ -215,6 +215,7 @@ def test_whatever_waits_for_slow_hosts_is_told_so(project: Path) -> None:
     for name in ("app-b-slots", "lb-b-routing", "db-b-pairs"):
         assert told[name]["slowness"] == 20
     assert slow.inventory["slowness"] == 20
+    assert "ring_delay_ms=100000\\n" in slow.commands["db-b-node"]["stdin"]
 
 
 def test_a_removed_site_leaves_the_others_machines_alone(graph: Graph, project: Path) -> None:

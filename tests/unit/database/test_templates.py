@@ -110,6 +110,14 @@ def test_a_larger_ring_is_given_longer_to_hear_of_a_joining_node(nodes, delay):
     assert f"-Dcassandra.ring_delay_ms={delay}\n" in text
 
 
+@pytest.mark.parametrize(
+    ("nodes", "slowness", "delay"), [(2, 1, 5000), (2, 20, 100_000), (9, 12, 120_000), (9, 60, 120_000)]
+)
+def test_a_slow_node_is_given_longer_to_hear_from_the_ring(nodes, slowness, delay):
+    text = filled("jvm.options.j2", peers=[f"10.77.0.{n}" for n in range(nodes)], slowness=slowness)
+    assert f"-Dcassandra.ring_delay_ms={delay}\n" in text
+
+
 def test_a_site_is_a_rack():
     assert filled("cassandra-rackdc.properties.j2").splitlines()[1:] == ["dc=dc1", "rack=b"]
 

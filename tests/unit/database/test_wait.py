@@ -55,6 +55,23 @@ def test_it_ends_early_when_the_unit_failed_or_keeps_restarting(tool, tmp_path, 
     assert not (tmp_path / "joined").exists()
 
 
+def test_a_slow_node_that_keeps_restarting_is_waited_for(tool, tmp_path, monkeypatch, capsys):
+    answers, restarts = iter(["no answer"] * 9 + [""]), iter(range(100))
+    monkeypatch.setattr(tool, "look", lambda address: next(answers))
+    monkeypatch.setattr(tool, "unit_state", lambda: ("activating", next(restarts)))
+    tool.main(3600)
+    assert json.loads(capsys.readouterr().out)["state"] == "UN"
+
+
+def test_a_slow_node_that_will_not_be_started_again_is_not(tool, monkeypatch):
+    monkeypatch.setattr(tool, "look", lambda address: "no answer")
+    monkeypatch.setattr(tool, "unit_state", lambda: ("failed", 0))
+    done = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(tool.subprocess, "run", lambda *arguments, **options: done)
+    with pytest.raises(SystemExit, match="Cassandra does not start"):
+        tool.main(3600)
+
+
 def test_it_ends_when_the_time_is_over_and_says_what_was_missing(tool, monkeypatch):
     monkeypatch.setattr(tool, "look", lambda address: "the node is UJ in the ring, not UN")
     done = subprocess.CompletedProcess([], 0, "", "")
