@@ -21,12 +21,13 @@ UNIT = "/etc/systemd/system/app@.service"
 
 @dataclass(frozen=True)
 class AppServerArgs:
-    """Arguments of an AppServer: where it runs, its site, the control host, and the database's password."""
+    """Arguments of an AppServer: where it runs, its site, the control host, its site's database and the password."""
 
     settings: Settings
     host: Host
     site: SiteSettings
     control: Control
+    database: pulumi.Resource
     database_password: pulumi.Output[str]
 
 
@@ -41,9 +42,9 @@ class AppServer(pulumi.ComponentResource):
             bundle(args.settings, args.site, args.database_password),
             pulumi.ResourceOptions(parent=self),
         )
-        self.slots = args.control.restore(
-            f"{name}-slots", "slots", args.host, pulumi.ResourceOptions(parent=self, depends_on=[self.config])
-        )
+        # A version that is put back is ready only when it can read and write, which with two sites takes both databases.
+        after = pulumi.ResourceOptions(parent=self, depends_on=[self.config, args.database])
+        self.slots = args.control.restore(f"{name}-slots", "slots", args.host, after)
         self.register_outputs({"address": args.host.address})
 
 

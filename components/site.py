@@ -76,6 +76,7 @@ class Site(pulumi.ComponentResource):
             self.app_host,
             self.args.site,
             self.args.control,
+            self.database,
             self.args.secrets.app_password,
         )
         return AppServer(self.app_host.name, args, pulumi.ResourceOptions(parent=self))

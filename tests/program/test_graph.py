@@ -114,6 +114,18 @@ def test_a_site_is_begun_only_when_the_one_before_it_is_complete(graph: Graph, e
     assert max(map(graph.order.index, of_earlier)) < min(map(graph.order.index, of_later))
 
 
+@pytest.mark.parametrize("site", "abcd")
+def test_versions_are_put_back_only_when_the_site_s_database_is_in_the_ring(graph: Graph, site: str) -> None:
+    assert graph.before(f"db-{site}-node", f"app-{site}-slots")
+    assert graph.before(f"db-{site}-pairs", f"app-{site}-slots")
+
+
+@pytest.mark.parametrize("site", "abcd")
+def test_nothing_else_of_an_application_server_waits_for_its_site_s_database(graph: Graph, site: str) -> None:
+    assert graph.before(f"app-{site}-machine", f"db-{site}-node")
+    assert graph.before(f"app-{site}-config", f"db-{site}-node")
+
+
 def test_the_second_name_server_is_begun_only_when_the_first_one_serves(graph: Graph) -> None:
     of_first = graph.named(r"ns-1-(?!host-key).*")
     of_second = graph.named(r"ns-2-.*")
