@@ -42,7 +42,7 @@ class AppServer(pulumi.ComponentResource):
             bundle(args.settings, args.site, args.database_password),
             pulumi.ResourceOptions(parent=self),
         )
-        # A version that is put back is ready only when it can read and write, which with two sites takes both databases.
+        # A version that is put back is ready when it can read and write: of two sites that takes both databases.
         after = pulumi.ResourceOptions(parent=self, depends_on=[self.config, args.database])
         self.slots = args.control.restore(f"{name}-slots", "slots", args.host, after)
         self.register_outputs({"address": args.host.address})

@@ -22,7 +22,8 @@ WEBHOOK_PORT = 8070
 HOSTS = f"{JOURNAL}/hosts.json"
 PACKAGES = ("database", "journal", "tables", "webhook")
 UNIT = "/etc/systemd/system/evenkeel-webhook.service"
-RUN = f"cd {PROGRAMS} && exec env PYTHONPATH=/opt/evenkeel/python timeout -s KILL 900 python3 -m"
+RUN = f"cd {PROGRAMS} && exec env PYTHONPATH=/opt/evenkeel/python timeout -s KILL"
+RUN_SECONDS = 600  # what a program there may take beside waiting for the ring
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Control(pulumi.ComponentResource):
         """Run one of the programs there, `inputs` as JSON on its standard input, once it is in place."""
         after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.programs]))
         document = pulumi.Output.json_dumps(inputs, sort_keys=True)
-        return run_on(name, self.host.login, f"{RUN} scripts.{program}", after, stdin=document)
+        settings = self.args.settings
+        seconds = RUN_SECONDS * settings.slowness + settings.database.patience_seconds
+        return run_on(name, self.host.login, f"{RUN} {seconds} python3 -m scripts.{program}", after, stdin=document)
 
     def know(self, hosts: Sequence[Host]) -> pulumi.Resource:
         """Return a resource that is there when the control host knows all hosts, for those that are made anew."""

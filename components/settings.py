@@ -30,6 +30,7 @@ READY_PATH = re.compile(r"^/[!-~]*$")
 SUBSTRATES = ("containers", "libvirt")
 PUBLISHING = ("containers",)  # those whose hosts can have a port of the deployer's machine
 ROLES = ("lb", "app", "db", "ns", "control", "runner")
+USUAL_PATIENCE_SECONDS = 300  # what programs that reach the database know without being told
 RESERVED = (*ROLES, "base")
 KEYS = (
     *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "slowness", "publish"),
@@ -86,6 +87,11 @@ class DatabaseSettings:
     direct_mb: int
     join_seconds: int
     seed_rows: int
+
+    @property
+    def patience_seconds(self) -> int:
+        """How long programs wait for the ring: as long as a node may take to join it, and five minutes at least."""
+        return max(USUAL_PATIENCE_SECONDS, self.join_seconds)
 
 
 @dataclass(frozen=True)

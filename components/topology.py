@@ -17,7 +17,7 @@ from components.libvirt import Libvirt
 from components.mirror import MirrorJar
 from components.name_server import NameServer, NameServerArgs
 from components.secrets import StackSecrets
-from components.settings import Settings, SiteSettings
+from components.settings import USUAL_PATIENCE_SECONDS, Settings, SiteSettings
 from components.site import Site, SiteArgs
 from components.test_runner import TestRunner, TestRunnerArgs
 
@@ -94,12 +94,13 @@ class Topology(pulumi.ComponentResource):
 
     def _prepare_database(self) -> pulumi.Resource:
         """Make roles, keyspace, the first tables and their seed rows once the ring is whole."""
-        settings = self.settings
+        settings, patience = self.settings, self.settings.database.patience_seconds
         return self.control.run(
             "database-prepared",
             "database prepare",
             {
                 **self.ring,
+                **({"deadline_seconds": patience} if patience > USUAL_PATIENCE_SECONDS else {}),
                 "replication_factor": settings.database.replication_factor,
                 "app_password": self.secrets.app_password,
                 "tables": self._first_tables(),
@@ -116,6 +117,7 @@ class Topology(pulumi.ComponentResource):
             "datacenter": self.settings.database.datacenter,
             "keyspace": self.settings.database.keyspace,
             "admin_password": self.secrets.admin_password,
+            **self.settings.slow,
         }
 
     @property

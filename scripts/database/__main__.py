@@ -1,7 +1,7 @@
 """`python3 -m scripts.database prepare | status`: JSON on standard input, JSON on standard output, progress on error.
 
 prepare   {"contact_points", "datacenter", "admin_password", "app_password", "keyspace", "replication_factor",
-           "tables": [{"name", "columns", "primary_key"}], "seed_rows", "port"?, "deadline_seconds"?}
+           "tables": [{"name", "columns", "primary_key"}], "seed_rows", "port"?, "deadline_seconds"?, "slowness"?}
 status    {"contact_points", "datacenter", "admin_password", "keyspace", "port"?}
 """
 

@@ -25,7 +25,8 @@ ADMIN = "evenkeel_admin"
 APP = "app"
 DEFAULT_LOGIN = ("cassandra", "cassandra")
 PROTOCOL = 5
-AGREEMENT_SECONDS = 30
+# Times the ring's slowness, all three.
+REQUEST_SECONDS, CONNECT_SECONDS, AGREEMENT_SECONDS = 30, 5, 30
 POLL_SECONDS = 1.0
 SPEAK_SECONDS = 10.0
 
@@ -53,7 +54,9 @@ def connected(ring: Ring, login: Login) -> Iterator[Session]:
     """Give a session as `login`. Raises LoginRefusedError or RingError; no waiting, one attempt."""
     policy = TokenAwarePolicy(DCAwareRoundRobinPolicy(ring.datacenter))
     profile = ExecutionProfile(
-        load_balancing_policy=policy, consistency_level=ConsistencyLevel.QUORUM, request_timeout=30
+        load_balancing_policy=policy,
+        consistency_level=ConsistencyLevel.QUORUM,
+        request_timeout=REQUEST_SECONDS * ring.slowness,
     )
     cluster = Cluster(
         list(ring.contact_points),
@@ -61,8 +64,8 @@ def connected(ring: Ring, login: Login) -> Iterator[Session]:
         auth_provider=PlainTextAuthProvider(login.role, login.password),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         protocol_version=PROTOCOL,
-        connect_timeout=5,
-        max_schema_agreement_wait=AGREEMENT_SECONDS,
+        connect_timeout=CONNECT_SECONDS * ring.slowness,
+        max_schema_agreement_wait=AGREEMENT_SECONDS * ring.slowness,
     )
     try:
         yield _connect(cluster, login)
@@ -147,7 +150,8 @@ def change(session: Session, statement: str) -> None:
     except OperationTimedOut as error:
         raise RingError(f"the ring took too long for «{statement[:40]}»; run it again") from error
     if not future.is_schema_agreed:
-        raise RingError(f"the nodes do not agree on the schema after {AGREEMENT_SECONDS} s; run it again")
+        waited = session.cluster.max_schema_agreement_wait
+        raise RingError(f"the nodes do not agree on the schema after {waited:.0f} s; run it again")
 
 
 def rows_of(session: Session, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:

@@ -29,13 +29,17 @@ class TableSpec:
 
 @dataclass(frozen=True)
 class Ring:
-    """Where the ring is: the addresses of its nodes, the datacenter they are in, and how long to wait for them."""
+    """Where the ring is: the addresses of its nodes, the datacenter they are in, and how long to wait for them.
+
+    `slowness` is how many times longer than usual they may take over a single request.
+    """
 
     contact_points: tuple[str, ...]
     datacenter: str
     admin_password: str = field(repr=False)
     port: int = 9042
     deadline_seconds: float = 300.0
+    slowness: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def read_ring(document: Mapping[str, Any]) -> Ring:
         datacenter=_name(document, "datacenter", DATACENTER),
         admin_password=_text(document, "admin_password"),
         port=_whole(document, "port", 1, 65_535, 9042),
-        deadline_seconds=float(_whole(document, "deadline_seconds", 1, 86_400, 300)),
+        deadline_seconds=float(_whole(document, "deadline_seconds", 1, 604_800, 300)),
+        slowness=_whole(document, "slowness", 1, 60, 1),
     )
 
 

@@ -216,7 +216,9 @@ def test_one_changed_value_changes_only_the_load_balancers(graph: Graph, project
 
 
 def test_where_hosts_are_not_slow_nothing_speaks_of_it(graph: Graph) -> None:
-    assert "slowness" not in json.dumps([graph.commands, graph.inventory])
+    assert "slowness" not in graph.inventory
+    told = [inputs for name, inputs in graph.commands.items() if name != "control-programs"]  # which know the word
+    assert "slowness" not in json.dumps(told)
 
 
 def test_whatever_waits_for_slow_hosts_is_told_so(project: Path) -> None:
@@ -227,7 +229,23 @@ def test_whatever_waits_for_slow_hosts_is_told_so(project: Path) -> None:
     for name in ("app-b-slots", "lb-b-routing", "db-b-pairs"):
         assert told[name]["slowness"] == 20
     assert slow.inventory["slowness"] == 20
+    assert told["database-prepared"]["slowness"] == 20
+    assert told["release-install-1"]["stack"]["ring"]["slowness"] == 20
     assert "ring_delay_ms=100000\\n" in slow.commands["db-b-node"]["stdin"]
+
+
+def test_the_database_is_prepared_within_the_usual_time(graph: Graph) -> None:
+    prepared = graph.commands["database-prepared"]
+    assert " timeout -s KILL 900 python3 -m scripts.database prepare" in prepared["create"]
+    assert "deadline_seconds" not in json.loads(prepared["stdin"])
+
+
+def test_the_database_s_preparation_waits_as_long_as_a_node_may_take_to_join(project: Path) -> None:
+    patient = run_program(project, databaseJoinSeconds=3600)
+    prepared = patient.commands["database-prepared"]
+    assert " timeout -s KILL 4200 python3 -m scripts.database prepare" in prepared["create"]
+    assert json.loads(prepared["stdin"])["deadline_seconds"] == 3600
+    assert "deadline_seconds" not in json.dumps(patient.inventory)
 
 
 def test_a_removed_site_leaves_the_others_machines_alone(graph: Graph, project: Path) -> None:
