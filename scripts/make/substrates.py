@@ -52,8 +52,9 @@ def clear_containers(config: StackConfig) -> None:
         run_step(Step("what is left of the stack", module("containers", "purge", "--stack", config.stack)))
 
 
-def prepare_vms(_: StackConfig) -> None:
-    """The disk image."""
+def prepare_vms(config: StackConfig) -> None:
+    """The hypervisors, which cost nothing to ask, and then the disk image, which takes minutes."""
+    run_step(Step("the hypervisors", module("vms", "ask", *_uris(config))))
     run_step(Step("the disk image", module("image", "ensure-disk")))
 
 
@@ -106,8 +107,11 @@ def clear_vms(config: StackConfig) -> None:
 
 
 def _place(config: StackConfig) -> tuple[str, ...]:
-    uris = (argument for uri in config.uris for argument in ("--uri", uri))
-    return ("--prefix", f"evenkeel-{config.stack}", "--pool", config.pool, *uris)
+    return ("--prefix", f"evenkeel-{config.stack}", "--pool", config.pool, *_uris(config))
+
+
+def _uris(config: StackConfig) -> tuple[str, ...]:
+    return tuple(argument for uri in config.uris for argument in ("--uri", uri))
 
 
 SUBSTRATES: Mapping[str, Substrate] = {

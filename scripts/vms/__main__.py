@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--uri", action="append", default=[])
         verb.add_argument("--pool", default="", help="an existing one that the stack's volumes are in")
         verb.set_defaults(action=action)
+    verb = verbs.add_parser("ask", help="does each of these hypervisors answer?")
+    verb.add_argument("--uri", action="append", default=[])
+    verb.set_defaults(action=_ask)
     for name, action, text in (
         ("on", _on, "start a machine, and wait until it answers"),
         ("off", _off, "shut a machine down"),
@@ -71,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _reach(_: argparse.Namespace) -> None:
     print(json.dumps(reach(Wanted.parse(sys.stdin.read()))))
+
+
+def _ask(arguments: argparse.Namespace) -> None:
+    for uri in arguments.uri:
+        require(uri)
 
 
 def _check(_: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from scripts.vms.errors import VmError
 
 SECONDS = 120.0
+NO_ANSWER = "no answer within"
 SILENT = ("no such file", "connection refused", "cannot connect to socket", "failed to connect socket")
 FORBIDDEN = ("permission denied", "authentication unavailable", "authentication failed", "access denied", "polkit")
 
@@ -30,7 +31,7 @@ def run_virsh(uri: str, *arguments: str, stdin: str | None = None) -> subprocess
             env=environment,
         )
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", f"error: no answer within {SECONDS:.0f} s")
+        return subprocess.CompletedProcess(command, 1, "", f"error: {NO_ANSWER} {SECONDS:.0f} s")
 
 
 def virsh(uri: str, *arguments: str, what: str, stdin: str | None = None) -> str:
@@ -99,10 +100,17 @@ def unreachable(uri: str, complaint: str) -> VmError:
             return VmError(f"This user may not use {uri}: run the same with sudo, or join the group libvirt.")
         if any(part in said for part in SILENT):
             return VmError(
-                f"libvirt is not running on this machine ({uri}): start it with `systemctl start libvirtd`,"
-                " or install the package libvirt-daemon-system."
+                f"libvirt is not running on this machine ({uri}): start it with `systemctl start libvirtd`, without"
+                " systemd with `virtlogd -d; libvirtd -d`, or install the package libvirt-daemon-system."
             )
+        if NO_ANSWER in said:
+            return VmError(
+                f"libvirt runs on this machine ({uri}) and does not answer within {SECONDS:.0f} s: look at its log"
+                " (`journalctl -u libvirtd`) and start it again; where /dev/kvm is there and does not work it may hang"
+                " on that: `pulumi config set libvirtDomainType qemu`."
+            )
+    login = "" if is_local(uri) else ", with the host's key in known_hosts and a login by SSH key"
     return VmError(
-        f"There is no access to {uri} ({last or 'no answer'}): make `virsh -c {uri} version` work, with the host's key"
-        " in known_hosts and a login by SSH key, then run the same again."
+        f"There is no access to {uri} ({last or 'no answer'}): make `virsh -c {uri} version` work{login}, then run the"
+        " same again."
     )

@@ -17,8 +17,8 @@ from scripts.make.__main__ import refusal
 from scripts.make.config import StackConfig, main, read_config
 from scripts.make.locks import clear_abandoned_locks, lock_holder
 from scripts.make.lost import Machine, machines_of
-from scripts.make.steps import StepFailedError
-from scripts.make.substrates import Substrate, let_go_vms, lost_vms
+from scripts.make.steps import Step, StepFailedError
+from scripts.make.substrates import Substrate, let_go_vms, lost_vms, prepare_vms
 
 PROJECT = """
 config:
@@ -159,6 +159,23 @@ def test_where_nothing_is_lost_the_state_is_not_touched(monkeypatch: pytest.Monk
     programs = Programs(monkeypatch, export="all")
     assert lost_vms(StackConfig("x", "1.0.0", True, "libvirt", HERE)) == []
     assert [verb for verb, _ in programs.asked] == ["export", "mend"]
+
+
+def test_hypervisors_are_asked_before_minutes_go_into_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, ...]] = []
+
+    def run(step: Step) -> None:
+        done.append(step.command[2:])
+        if len(done) == 1:
+            raise StepFailedError(step.title, 1)
+
+    monkeypatch.setattr("scripts.make.substrates.run_step", run)
+    config = StackConfig("x", "1.0.0", True, "libvirt", (*HERE, "qemu+ssh://root@hv1/system"))
+    with pytest.raises(StepFailedError):
+        prepare_vms(config)
+    assert done == [("scripts.vms", "ask", "--uri", *HERE, "--uri", "qemu+ssh://root@hv1/system")]
+    prepare_vms(config)
+    assert [command[:2] for command in done[1:]] == [("scripts.vms", "ask"), ("scripts.image", "ensure-disk")]
 
 
 def write_lock(folder: Path, name: str, pid: int, hostname: str) -> Path:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from scripts.vms import check
+from scripts.vms import virsh as virsh_module
+from scripts.vms.__main__ import main
 from scripts.vms.check import check_addresses, check_hypervisor, check_memory, check_network, check_space
 from scripts.vms.errors import VmError
 from scripts.vms.reach import reach
@@ -32,8 +36,14 @@ ROUTES = (
             HERE,
             "error: failed to connect to the hypervisor\n"
             "error: Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory",
-            "libvirt is not running on this machine (qemu:///system): start it with `systemctl start libvirtd`,"
-            " or install the package libvirt-daemon-system.",
+            "libvirt is not running on this machine (qemu:///system): start it with `systemctl start libvirtd`, without"
+            " systemd with `virtlogd -d; libvirtd -d`, or install the package libvirt-daemon-system.",
+        ),
+        (
+            HERE,
+            "error: something else",
+            "There is no access to qemu:///system (something else): make `virsh -c qemu:///system version` work, then"
+            " run the same again.",
         ),
         (
             HERE,
@@ -63,6 +73,27 @@ def test_a_hypervisor_that_does_not_answer_is_named_with_what_to_do(
     with pytest.raises(VmError) as refused:
         reach(Wanted(uri, "detect"))
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("uri", "advice"),
+    [
+        (HERE, r"^libvirt runs on this machine .* its log .*/dev/kvm .* libvirtDomainType qemu`\.$"),
+        (
+            THERE,
+            r"^There is no access to qemu\+ssh://root@hv1/system \(no answer within 0 s\): .* login by SSH key, then",
+        ),
+    ],
+)
+def test_a_hypervisor_that_hangs_is_told_of_by_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str, advice: str
+) -> None:
+    (tmp_path / "virsh").write_text("#!/bin/sh\nexec sleep 5\n")
+    (tmp_path / "virsh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(virsh_module, "SECONDS", 0.2)
+    with pytest.raises(VmError, match=advice):
+        reach(Wanted(uri, "detect"))
 
 
 NO_KVM = "error: invalid argument: KVM is not supported by this QEMU"
@@ -173,3 +204,14 @@ def test_machines_that_are_there_already_need_nothing_more(virsh: FakeVirsh) -> 
     virsh.answer("pool-info", "Available: 1000\n")
     virsh.answer("nodememstats", "free: 1 KiB\n")
     check_hypervisor(NEEDS)
+
+
+def test_each_hypervisor_is_asked_and_the_first_that_does_not_answer_is_named(
+    virsh: FakeVirsh, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    virsh.answer_only_here()
+    monkeypatch.setattr("sys.argv", ["vms", "ask", "--uri", HERE])
+    assert main() == 0
+    monkeypatch.setattr("sys.argv", ["vms", "ask", "--uri", HERE, "--uri", THERE])
+    assert main() == 1
+    assert "There is no access to qemu+ssh://root@hv1/system (no route to host)" in capsys.readouterr().err
