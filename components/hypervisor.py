@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -13,6 +14,7 @@ from components.settings import ROLES, Settings, Size
 ROOT_DISK_MB = 1_000
 DATABASE_DISK_MB = 2_000
 IMAGE_MB = 1_000
+TRANSLATION_MB = 1_024  # what QEMU may take beside an emulated machine's memory, for the code that it has translated
 
 
 def facts_of(reached: Any) -> pulumi.Output[Any]:
@@ -40,6 +42,12 @@ def needs_of(settings: Settings, uri: str) -> dict[str, Any]:
         "disk_mb": IMAGE_MB + ROOT_DISK_MB * len(hosts) + DATABASE_DISK_MB * databases,
         "memory_mb": sum(size.memory_mb for size in sizes),
     }
+
+
+def memory_of(needs: Mapping[str, Any], domain_type: str) -> int:
+    """Return the memory that those hosts take as machines of this type, kvm or qemu."""
+    beside = TRANSLATION_MB * len(needs["hosts"]) if domain_type == "qemu" else 0
+    return int(needs["memory_mb"]) + beside
 
 
 def role_of(host: str) -> str:

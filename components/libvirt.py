@@ -15,7 +15,7 @@ import pulumi_libvirt as libvirt
 from components.cloud_init import Seed, mac_of, make_seed
 from components.commands import ask_here, run_here
 from components.host import MachineArgs, Power
-from components.hypervisor import facts_of, needs_of, vcpus_of
+from components.hypervisor import facts_of, memory_of, needs_of, vcpus_of
 from components.settings import Settings
 
 GIB = 1 << 30
@@ -54,7 +54,9 @@ class Hypervisor(pulumi.ComponentResource):
     def _check(self, name: str) -> pulumi.Resource:
         """Refuse early what would fail late: addresses in use, too little space or memory."""
         opts = pulumi.ResourceOptions(parent=self, depends_on=[self.provider])
-        return run_here(f"{name}-check", "scripts.vms check", needs_of(self.settings, self.uri), opts)
+        needs = needs_of(self.settings, self.uri)
+        memory_mb = self.domain_type.apply(lambda kind: memory_of(needs, kind))
+        return run_here(f"{name}-check", "scripts.vms check", {**needs, "memory_mb": memory_mb}, opts)
 
     def _after(self, *resources: pulumi.Resource, **more: Any) -> pulumi.ResourceOptions:
         """Return options of a part that is made when those are there."""

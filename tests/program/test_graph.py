@@ -27,12 +27,14 @@ class Recorder(pulumi.runtime.Mocks):
 
     seen: list[pulumi.runtime.MockResourceArgs] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    domain_type: str = "kvm"
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.seen.append(args)
         create = str(args.inputs.get("create", ""))
         printed = {"scripts.keys": SECRETS, "scripts.certificates": CERTIFICATE}
         printed |= {"scripts.mirror build": json.dumps({"path": "jar", "sha256": "5a" * 32, "jar": "UEs="})}
+        printed |= {"scripts.vms reach": json.dumps({"uri": "qemu:///system", "domain_type": self.domain_type})}
         printed |= {"scripts.release stage": json.dumps({"stage": args.name, "state": "passed", "figures": {}})}
         stdout = next((text for program, text in printed.items() if program in create), f'{{"id": "{args.name}"}}')
         return f"{args.name}-id", args.inputs | {"stdout": stdout}
@@ -42,6 +44,8 @@ class Recorder(pulumi.runtime.Mocks):
             self.asked.append(json.loads(args.args["stdin"]))
             release = {"id": "r1-1.0.0-0123456789ab", "plan": self.asked[-1]["wanted"]["plan"]}
             return {"stdout": json.dumps({"stages": release, "outcome": release, "earlier": None}), "stderr": ""}
+        if "scripts.image disk" in args.args["command"]:
+            return {"stdout": json.dumps({"name": "0123456789ab", "file": "disk.qcow2"}), "stderr": ""}
         return {"stdout": "localhost/evenkeel-host:0123456789ab", "stderr": ""}
 
 
@@ -60,13 +64,16 @@ class Graph:
         return self.order.index(first) < self.order.index(second)
 
 
-def run_program(project: Path, **changes: object) -> Graph:
-    """Run settings, topology and release on Pulumi.yaml's defaults with some values changed."""
+def run_program(project: Path, domain_type: str = "kvm", **changes: object) -> Graph:
+    """Run settings, topology and release on Pulumi.yaml's defaults with some values changed.
+
+    `domain_type` is what hypervisors are found to run.
+    """
     from components.release import Release, ReleaseArgs
     from components.settings import load
     from components.topology import Topology
 
-    recorder = Recorder()
+    recorder = Recorder(domain_type=domain_type)
     pulumi.runtime.set_mocks(recorder, project="evenkeel", stack="dev", preview=False)
     schema = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     values = {key: entry["default"] for key, entry in schema.items()} | changes
@@ -257,6 +264,12 @@ def test_a_removed_site_leaves_the_others_machines_alone(graph: Graph, project: 
 def test_two_sites_are_enough(project: Path) -> None:
     pair = run_program(project, sites=["a", "b"], replicationFactor=2)
     assert len(pair.named(r".*-machine")) == 10
+
+
+@pytest.mark.parametrize(("domain_type", "memory_mb"), [("kvm", 8192), ("qemu", 8192 + 16 * 1024)])
+def test_a_hypervisor_must_have_what_its_kind_of_machine_takes(project: Path, domain_type: str, memory_mb: int) -> None:
+    machines = run_program(project, domain_type, substrate="libvirt", publish="none")
+    assert json.loads(machines.commands["hypervisor-local-check"]["stdin"])["memory_mb"] == memory_mb
 
 
 STAGES = (

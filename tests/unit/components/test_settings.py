@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from components.config_reader import SettingsError
-from components.hypervisor import needs_of
+from components.hypervisor import memory_of, needs_of
 from components.settings import KEYS, Settings, load
 from scripts.image.disk import NEEDED_MB
 
@@ -181,6 +182,33 @@ def test_the_machine_that_the_documentation_asks_for_is_not_refused(load_with: C
     # A fifth for the hypervisor itself: its system, and what QEMU takes beside its machines' memory.
     assert memory_gb * 1000 * 0.8 > needs["memory_mb"]
     assert disk_gb * 1000 * 0.8 > max(needs["disk_mb"], NEEDED_MB)
+
+
+def test_an_emulated_machine_takes_more_memory_than_it_has(load_with: Callable[..., Settings]) -> None:
+    needs = needs_of(load_with(substrate="libvirt", publish="none", network="10.87.0.0/24"), "qemu:///system")
+    assert memory_of(needs, "kvm") == needs["memory_mb"]
+    assert memory_of(needs, "qemu") == needs["memory_mb"] + 16 * 1024
+    text = " ".join((ROOT / "docs" / "operations.md").read_text().split())
+    assert f"{memory_of(needs, 'qemu') - needs['memory_mb']:,} MB for these sixteen" in text
+
+
+def test_the_small_stack_s_network_is_neither_podman_s_nor_another_stack_s() -> None:
+    files = [path for path in ROOT.glob("Pulumi.*.yaml") if path.name != "Pulumi.libvirt-small.yaml"]
+    others = [yaml.safe_load(path.read_text())["config"].get("evenkeel:network") for path in files]
+    small = IPv4Network(yaml.safe_load((ROOT / "Pulumi.libvirt-small.yaml").read_text())["config"]["evenkeel:network"])
+    taken = ["10.88.0.0/16", SCHEMA["network"]["default"], *filter(None, others)]
+    assert not [network for network in taken if small.overlaps(IPv4Network(network))]
+
+
+def test_the_stack_files_for_slow_machines_are_taken(load_with: Callable[..., Settings]) -> None:
+    config = yaml.safe_load((ROOT / "Pulumi.libvirt-small.yaml").read_text())["config"]
+    settings = load_with(**{key.removeprefix("evenkeel:"): value for key, value in config.items()})
+    assert (settings.slowness, settings.release.deadman_seconds) == (20, 300)
+    text = (ROOT / "docs" / "operations.md").read_text()
+    told = {"databaseJoinSeconds": 3600, "slowness": 20, "deadmanSeconds": 300}
+    assert all(f"evenkeel:{key}: {value}\n" in text for key, value in told.items())
+    full = load_with(substrate="libvirt", publish="none", libvirtDomainType="qemu", **told)
+    assert full.slow == settings.slow
 
 
 def test_an_artifact_that_is_not_what_its_sha256_says_is_refused(
