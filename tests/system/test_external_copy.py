@@ -113,7 +113,7 @@ def compared(tables: ControlTables) -> dict[str, Any]:
 
 def copied_by(engine: Engine, machines: Stack, tables: ControlTables) -> None:
     """Copy as `evenkeel backfill --engine` does, and hold the tables against each other."""
-    copy(engine, machines.ring, tables.data, tables, print_only=False)
+    copy(engine, machines.ring, dict(tables.data), tables, print_only=False)
     own = tables.job("state", "backfill")
     assert (own["state"], own["reason"]) == ("done", f"the rest was copied by {engine.name}")
     assert own["rows"] < ROWS / 2, "our own copy was not to do the work"
