@@ -80,8 +80,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         port = int(free.getsockname()[1])
     (root / "config").write_text(CONFIG.format(port=port, root=root))
     image = ensure_image()
-    podman = ["podman", *find_runtime(image).global_arguments()]
-    options = ["--detach", "--replace", "--name", CONTAINER, "--network", "host", "--pull=never"]
+    runtime = find_runtime(image)
+    podman = ["podman", *runtime.global_arguments()]
+    limits = [argument for limit in runtime.ulimits for argument in ("--ulimit", limit)]
+    options = ["--detach", "--replace", "--name", CONTAINER, "--network", "host", "--pull=never", *limits]
     inner = f"mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f {root}/config"
     command = [*podman, "run", *options, "--volume", f"{root}:{root}", image, "sh", "-c", inner]
     subprocess.run(command, check=True, capture_output=True)
