@@ -203,9 +203,9 @@ def test_the_small_stack_s_network_is_neither_podman_s_nor_another_stack_s() -> 
 def test_the_stack_files_for_slow_machines_are_taken(load_with: Callable[..., Settings]) -> None:
     config = yaml.safe_load((ROOT / "Pulumi.libvirt-small.yaml").read_text())["config"]
     settings = load_with(**{key.removeprefix("evenkeel:"): value for key, value in config.items()})
-    assert (settings.slowness, settings.release.deadman_seconds) == (20, 300)
+    assert (settings.slowness, settings.release.deadman_seconds) == (20, 600)
     text = (ROOT / "docs" / "operations.md").read_text()
-    told = {"databaseJoinSeconds": 3600, "slowness": 20, "deadmanSeconds": 300}
+    told = {"databaseJoinSeconds": 3600, "slowness": 20, "deadmanSeconds": 600, "requestTimeoutMs": 60000}
     assert all(f"evenkeel:{key}: {value}\n" in text for key, value in told.items())
     full = load_with(substrate="libvirt", publish="none", libvirtDomainType="qemu", **told)
     assert full.slow == settings.slow
