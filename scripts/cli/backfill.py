@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from cassandra import DriverException
 
 from scripts.cli.releases import StackOption, ask
 from scripts.cli.tables import stack_with_ring
-from scripts.database.connection import ADMIN, Login, connected
-from scripts.database.errors import DatabaseError
-from scripts.database.request import Ring
 from scripts.release.control_tables import ControlTables
 from scripts.release.errors import StageError
 from scripts.release.jobs import progress
 from scripts.tables.errors import TablesError
 from scripts.tables.external import DSBULK, SPARK, Engine, Step, shown, steps
+from scripts.tables.migrator import require_whole
 from scripts.tables.request import read_data, read_ring
 
 PROGRAMS = {SPARK: "spark-submit", DSBULK: "dsbulk"}
-LAST_RUN = (
-    "SELECT run_id, status, run_info FROM {keyspace}.cdm_run_info WHERE table_name = %s ORDER BY run_id DESC LIMIT 1"
-)
-FAILED_PARTS = re.compile(r"Partitions Failed\s*:\s*(\d+)")
 
 
 def register(app: typer.Typer) -> None:
@@ -105,35 +96,6 @@ def copy(engine: Engine, ring: Any, data: dict[str, Any], tables: ControlTables,
         require_whole(read_ring(document), told.keyspace, [change.target for change in told.tables])
     if not print_only:
         print(progress("backfill", tables.job("outside", "backfill", by=engine.name)))
-
-
-def require_whole(ring: Ring, keyspace: str, tables: Sequence[str]) -> None:
-    """Raise TablesError where the migrator's last run left something out: it ends well all the same.
-
-    It keeps its own account in the target's keyspace (its TargetUpsertRunDetailsStatement.java).
-    """
-    try:
-        with connected(ring, Login(ADMIN, ring.admin_password)) as session:
-            for table in tables:
-                last = session.execute(LAST_RUN.format(keyspace=keyspace), (table,)).one()
-                if reason := left_out(table, last):
-                    raise TablesError(reason)
-    except (DatabaseError, DriverException) as error:
-        raise TablesError(f"what Cassandra Data Migrator left out cannot be read: {error}") from error
-
-
-def left_out(table: str, run: Any) -> str:
-    """Return what a run of the migrator (its run_id, status and run_info) has left out, "" when nothing."""
-    if run is None:
-        return f"Cassandra Data Migrator has no run of {table}; the release's own copy goes on"
-    failed = FAILED_PARTS.search(run.run_info or "")
-    if run.status == "ENDED" and failed and int(failed[1]) == 0:
-        return ""
-    parts = f"{failed[1]} parts" if failed else "some"
-    return (
-        f"Cassandra Data Migrator left out {parts} of {table}, its output says why; the release's own copy goes on, and"
-        f" the same with --run {run.run_id} tries them again"
-    )
 
 
 def show(step: Step) -> None:

@@ -22,6 +22,7 @@ run again. The plan («data document») comes from the deployer; nothing here de
     estimate    how long such a scan takes
     sstables    whether whole files can be taken over instead
     external    the same copy by Spark or DSBulk, where one host is not enough
+    migrator    whether the one by Spark left anything out
 
 Needs the standard library and cassandra-driver only.
 """

@@ -1,12 +1,10 @@
 """`evenkeel backfill --engine`: programs are run as shown, and their passwords are nobody else's to see."""
 
-import re
 import sys
-from types import SimpleNamespace
 
 import pytest
 
-from scripts.cli.backfill import left_out, run, show
+from scripts.cli.backfill import run, show
 from scripts.tables.errors import TablesError
 from scripts.tables.external import Step
 
@@ -35,24 +33,3 @@ def test_what_is_shown_has_everything_but_the_password(capsys):
     assert "host=10.0.0.1" in said
     assert "dsbulk load '-m' 'a = b'" in said or "dsbulk load -m 'a = b'" in said
     assert "secret" not in said
-
-
-def migrated(status, info):
-    return SimpleNamespace(run_id=65, status=status, run_info=info)
-
-
-def test_a_run_of_the_migrator_in_which_every_part_passed_left_nothing_out():
-    assert left_out("item_r7", migrated("ENDED", "Read: 20000; Partitions Passed: 16; Partitions Failed: 0")) == ""
-
-
-@pytest.mark.parametrize(
-    ("found", "words"),
-    [
-        (migrated("ENDED", "Error: 16; Partitions Failed: 16"), "left out 16 parts of item_r7.*--run 65 tries them"),
-        (migrated("STARTED", None), "left out some of item_r7"),
-        (migrated("ENDED", ""), "left out some of item_r7"),
-        (None, "has no run of item_r7"),
-    ],
-)
-def test_a_run_of_the_migrator_that_left_something_out_does_not_end_the_releases_own_copy(found, words):
-    assert re.search(words, left_out("item_r7", found))
