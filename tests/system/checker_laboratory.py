@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cassandra import ConsistencyLevel
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.policies import RoundRobinPolicy, WhiteListRoundRobinPolicy
 
 from scripts.checker.history import Kind, plain
@@ -205,8 +205,20 @@ class Release:
 
     def change(self, statement: str) -> None:
         """Change the schema through the first node, and wait until every node has it."""
-        self.session.execute(statement, execution_profile=1, timeout=60)
+        self._tell_first(statement)
         self.agree()
+
+    def _tell_first(self, statement: str, seconds: float = 60) -> None:
+        """Have the first node do something; the driver may still take it for down after the release before."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                self.session.execute(statement, execution_profile=1, timeout=60)
+                return
+            except NoHostAvailable:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
 
     def agree(self, seconds: float = 120) -> None:
         """Wait until each node, asked itself, has the same schema."""
@@ -236,7 +248,7 @@ class Release:
         if forget:
             statements.append(f"ALTER TABLE {table} WITH gc_grace_seconds = {GC_GRACE_SECONDS + 1}")
         for statement in statements:
-            self.session.execute(statement, execution_profile=1, timeout=60)
+            self._tell_first(statement)
 
     def mirror_and_settle(self) -> None:
         """The sound way: the trigger, every node asked whether it has it, and longer than a write may take."""
