@@ -150,17 +150,14 @@ def dsbulk_steps(engine: Engine, ring: Ring, data: Data, change: TableChange, fo
     login = f"dsbulk-{change.source}.conf"
     place = f"{folder}/dsbulk-{change.source}"
     common = (
-        "-f", f"{folder}/{login}", "-h", ",".join(ring.contact_points), "-port", str(ring.port), "-u", ADMIN,
+        "-f", f"{folder}/{login}", "-h", ",".join(ring.contact_points), "-port", str(ring.port),
         "-cl", "QUORUM", "-k", data.keyspace, "-timestamp", "true", "-ttl", "true",
         "--executor.maxPerSecond", str(engine.rows_per_second), "-url", place,
     )  # fmt: skip
-    secret = {login: f'dsbulk.driver.auth.password = "{escaped(ring.admin_password)}"\n'}
-    columns = [*change.key, *(pair.source for pair in change.pairs)]
-    targets = [*change.key, *(pair.target for pair in change.pairs)]
-    mapping = ", ".join(f"{source} = {target}" for source, target in zip(columns, targets, strict=True))
+    secret = {login: credentials(ring)}
     return [
-        Step((engine.program, "unload", *common, "-t", change.source, "-m", ", ".join(columns)), secret),
-        Step((engine.program, "load", *common, "-t", change.target, "-m", mapping, "--schema.nullToUnset", "true")),
+        Step((engine.program, "unload", *common, "-t", change.source), secret),
+        Step((engine.program, "load", *common, "-t", change.target, "--schema.nullToUnset", "true")),
     ]
 
 
@@ -169,6 +166,8 @@ def beyond_dsbulk(change: TableChange) -> str:
     for pair in change.pairs:
         if comparable_type(pair.source_type).startswith(("set<", "map<", "list<")):
             return f"{pair.source} is a collection, whose elements have write times of their own"
+        if pair.source != pair.target:
+            return f"{pair.source} is renamed, and it keeps write times for columns of the same name only"
     for added in change.added:
         if added.default is not None:
             return f"it cannot write the default of {added.target} at a time of its own"
@@ -187,6 +186,13 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def credentials(ring: Ring) -> str:
+    """Return the driver's own settings of a login: DSBulk's (dsbulk.driver.auth) take none by password by default."""
+    values = {"class": "PlainTextAuthProvider", "username": ADMIN, "password": ring.admin_password}
+    start = "datastax-java-driver.advanced.auth-provider"
+    return "".join(f'{start}.{key} = "{escaped(value)}"\n' for key, value in values.items())
 
 
 def escaped(text: str) -> str:

@@ -70,13 +70,16 @@ def drop(session: Session) -> None:
         session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.{name}", timeout=120)
 
 
-def fill(session: Session, table: Table) -> None:
+def fill(session: Session, table: Table, lives: tuple[int, ...] = LIVES) -> None:
     """Make the old table with rows that were written whole, some of which live for a day."""
     columns = ", ".join(f"{column} {kind}" for column, kind in table.columns.items())
     session.execute(f"CREATE TABLE {KEYSPACE}.{SOURCE} ({columns}, PRIMARY KEY ({', '.join(table.primary_key)}))")
     names, places = ", ".join(table.columns), ", ".join("?" for _ in table.columns)
     insert = session.prepare(f"INSERT INTO {KEYSPACE}.{SOURCE} ({names}) VALUES ({places}) USING TTL ?")  # noqa: S608
-    rows = [(*(value(kind, number) for kind in table.columns.values()), LIVES[number % 2]) for number in range(ROWS)]
+    rows = [
+        (*(value(kind, number) for kind in table.columns.values()), lives[number % len(lives)])
+        for number in range(ROWS)
+    ]
     execute_concurrent_with_args(session, insert, rows, concurrency=64)
 
 
@@ -151,13 +154,14 @@ def test_a_copy_by_spark_that_left_rows_out_is_not_taken_for_done(
     tables.job("stop", "backfill")
 
 
-def test_dsbulk_copies_a_table_of_plain_columns(machines: Stack, session: Session) -> None:
+def test_dsbulk_copies_a_table_of_plain_columns_and_makes_numbers_longer(machines: Stack, session: Session) -> None:
     dsbulk = program("EVENKEEL_DSBULK")
     (old,), new = manifest("1.0.0").tables, manifest("4.0.0")
     (table,), (migration,) = new.tables, new.migrations
-    old, table = without(old, "tags"), without(table, "tags", "category")
-    new = dataclasses.replace(new, tables=(table,), migrations=(dataclasses.replace(migration, add={}),))
-    fill(session, old)
+    old = without(old, "tags")
+    table = dataclasses.replace(table, columns={**old.columns, "quantity": "bigint"})
+    new = dataclasses.replace(new, tables=(table,), migrations=(dataclasses.replace(migration, add={}, rename={}),))
+    fill(session, old, lives=(0,))  # those grow by what passes between unloading and loading
     copied_by(Engine(DSBULK, dsbulk), machines, change(machines, old, new))
 
 
