@@ -86,16 +86,17 @@ def copy(engine: Engine, ring: Any, data: dict[str, Any], tables: ControlTables,
     """Write the files, run the programs one after the other, and say that the copy is done."""
     document = {"ring": ring, "data": data}
     rows = {name: int(count) for name, count in tables.count()["tables"].items()} if not print_only else {}
+    reached, told = read_ring(document), read_data(document)
     with tempfile.TemporaryDirectory(prefix="evenkeel-backfill-") as folder:
-        for step in steps(engine, read_ring(document), read_data(document), folder, rows):
+        for step in steps(engine, reached, told, folder, rows):
             show(step)
             if not print_only:
                 run(step, Path(folder))
-    if engine.name == SPARK and not print_only:
-        told = read_data(document)
-        require_whole(read_ring(document), told.keyspace, [change.target for change in told.tables])
-    if not print_only:
-        print(progress("backfill", tables.job("outside", "backfill", by=engine.name)))
+    if print_only:
+        return
+    if engine.name == SPARK:
+        require_whole(reached, told.keyspace, [change.target for change in told.tables])
+    print(progress("backfill", tables.job("outside", "backfill", by=engine.name)))
 
 
 def show(step: Step) -> None:

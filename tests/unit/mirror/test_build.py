@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from components.mirror import sources
-from scripts.image.recipe import ROOT
 from scripts.mirror import build as building
 from scripts.mirror.build import compile_to, pack
 from scripts.mirror.errors import MirrorError
-
-MIRROR = ROOT / "mirror"
-TEMPLATES = ROOT / "templates" / "cassandra"
 
 
 def test_the_same_classes_make_the_same_bytes(tmp_path: Path) -> None:
