@@ -1,10 +1,19 @@
 """Whether a hypervisor answers, and which kind of machine it runs: the first thing that is asked of it."""
 
 import sys
+import uuid
 
 from scripts.vms.errors import VmError
 from scripts.vms.spec import Wanted
-from scripts.vms.virsh import require, run_virsh
+from scripts.vms.virsh import reason, require, run_virsh
+
+# As much of a machine as starts: the processor is what components/libvirt.py asks for.
+TRIAL = """<domain type='kvm'>
+<name>evenkeel_trial_{name}</name>
+<memory unit='MiB'>64</memory>
+<os><type arch='x86_64' machine='pc'>hvm</type></os>
+<cpu mode='maximum'/>
+</domain>"""
 
 
 def reach(wanted: Wanted) -> dict[str, str]:
@@ -13,17 +22,40 @@ def reach(wanted: Wanted) -> dict[str, str]:
     kind = wanted.domain_type
     if kind == "detect":
         kind = detect(wanted.uri)
+    elif kind == "kvm" and offers(wanted.uri, kind) and (broken := trial(wanted.uri)):
+        raise VmError(
+            f"No machine starts with KVM at {wanted.uri} ({broken}): mend that, or set `pulumi config set"
+            " libvirtDomainType qemu`, which is some twenty times slower."
+        )
     if not offers(wanted.uri, kind):
         raise VmError(missing(wanted.uri, kind))
     return {"uri": wanted.uri, "domain_type": kind}
 
 
 def detect(uri: str) -> str:
-    """The faster kind, kvm, where it is offered; where it is not, that is told: everything takes so much longer."""
+    """The faster kind, kvm, where it is offered and works; else that is told: everything takes so much longer."""
+    why = "offers no KVM"
     if offers(uri, "kvm"):
-        return "kvm"
-    print(f"{uri} offers no KVM: its machines are emulated, which is some twenty times slower", file=sys.stderr)
+        broken = trial(uri)
+        if not broken:
+            return "kvm"
+        why = f"offers KVM, with which no machine starts ({broken})"
+    print(
+        f"{uri} {why}: its machines are emulated, some twenty times slower; docs/operations.md says what to set then",
+        file=sys.stderr,
+    )
     return "qemu"
+
+
+def trial(uri: str) -> str:
+    """Why a machine with KVM does not start, in libvirt's words; empty where one did.
+
+    A machine in a cloud may have KVM that fails as soon as a processor is set up. The machine of the trial runs
+    nothing, and goes with the program that made it.
+    """
+    machine = TRIAL.format(name=uuid.uuid4().hex)
+    made = run_virsh(uri, "create", "/dev/stdin", "--paused", "--autodestroy", stdin=machine)
+    return reason(made) if made.returncode != 0 else ""
 
 
 def offers(uri: str, kind: str) -> bool:

@@ -106,8 +106,24 @@ def test_kvm_is_taken_where_it_is_offered_and_emulation_is_told_of_where_it_is_n
     assert capsys.readouterr().err == ""
     virsh.answer("domcapabilities --virttype kvm", error=NO_KVM)
     assert reach(Wanted(HERE, "detect")) == {"uri": HERE, "domain_type": "qemu"}
-    told = "qemu:///system offers no KVM: its machines are emulated, which is some twenty times slower\n"
-    assert capsys.readouterr().err == told
+    told = capsys.readouterr().err
+    assert told.startswith("qemu:///system offers no KVM: its machines are emulated, some twenty times slower; docs/")
+
+
+def test_kvm_with_which_no_machine_starts_is_not_taken(virsh: FakeVirsh, capsys: pytest.CaptureFixture[str]) -> None:
+    virsh.answer("create /dev/stdin", error="error: qemu unexpectedly closed the monitor\nfailed to set MSR 0x10a")
+    assert reach(Wanted(HERE, "detect")) == {"uri": HERE, "domain_type": "qemu"}
+    told = capsys.readouterr().err
+    assert "offers KVM, with which no machine starts (failed to set MSR 0x10a): its machines are emulated" in told
+    with pytest.raises(VmError, match=r"No machine starts with KVM at qemu:///system \(failed .* libvirtDomainType"):
+        reach(Wanted(HERE, "kvm"))
+    assert reach(Wanted(HERE, "qemu")) == {"uri": HERE, "domain_type": "qemu"}
+
+
+def test_the_trial_of_kvm_leaves_no_machine(virsh: FakeVirsh) -> None:
+    reach(Wanted(HERE, "detect"))
+    (trial,) = [asked for asked in virsh.asked if "create" in asked]
+    assert "--autodestroy" in trial
 
 
 def test_a_hypervisor_that_runs_neither_kind_of_machine_is_refused(virsh: FakeVirsh) -> None:
