@@ -11,7 +11,7 @@ from components.commands import Bundle, apply_on
 from components.control import Control
 from components.host import Host
 from components.render import render
-from components.settings import Settings, SiteSettings
+from components.settings import ANSWER_MS, Settings, SiteSettings
 
 SLOTS = ("blue", "green")
 PORTS = {"blue": 8001, "green": 8002}
@@ -60,7 +60,14 @@ def environment(settings: Settings, site: SiteSettings, slot: str) -> dict[str, 
         "DATABASE_DATACENTER": settings.database.datacenter,
         "DATABASE_KEYSPACE": settings.database.keyspace,
         "DATABASE_USER": "app",
+        **slow_answers(settings),
     }
+
+
+def slow_answers(settings: Settings) -> dict[str, int]:
+    """Return how long a slow database may take to answer, in ms; nothing where hosts are not slow."""
+    times = settings.answer_slowness
+    return {"DATABASE_TIMEOUT_MS": ANSWER_MS * times} if times > 1 else {}
 
 
 def slot_files(settings: Settings, site: SiteSettings, slot: str, password: pulumi.Output[str]) -> list[dict[str, Any]]:

@@ -66,6 +66,7 @@ def bundle(settings: Settings, site: SiteSettings) -> Bundle:
         "haproxy/haproxy.cfg.j2",
         site=site.name,
         limits=settings.load_balancer,
+        slowness=settings.slowness,
         slots=SLOTS,
         service_name=settings.names.service_name,
         servers=servers(settings, site),

@@ -31,6 +31,7 @@ SUBSTRATES = ("containers", "libvirt")
 PUBLISHING = ("containers",)  # those whose hosts can have a port of the deployer's machine
 ROLES = ("lb", "app", "db", "ns", "control", "runner")
 USUAL_PATIENCE_SECONDS = 300  # what programs that reach the database know without being told
+ANSWER_MS = 2500  # so long the sample waits for any answer of the database, without being told
 RESERVED = (*ROLES, "base")
 KEYS = (
     *("substrate", "version", "artifact", "sites", "network", "addresses", "sizes", "slowness", "publish"),
@@ -136,6 +137,14 @@ class Settings:
     def slow(self) -> dict[str, int]:
         """What a document says of slow hosts; nothing at all where they are not, so that nothing changes there."""
         return {"slowness": self.slowness} if self.slowness > 1 else {}
+
+    @property
+    def answer_slowness(self) -> int:
+        """How many times longer than usual the database may take over an answer.
+
+        As long as two tries, and as much again for all else, fit into what a request may take.
+        """
+        return max(1, min(self.slowness, self.load_balancer.request_timeout_ms // (3 * ANSWER_MS)))
 
     @property
     def name_servers(self) -> tuple[IPv4Address, ...]:
