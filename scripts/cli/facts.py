@@ -164,6 +164,8 @@ def ask_host(host: Host, login: Login, inventory: Inventory, sessions: Sessions 
     command = ["evenkeel-facts"]
     if host.role is Role.NAME_SERVER:
         command += ["--zone", inventory.zone, "--name", inventory.service]
+    if inventory.slowness > 1:
+        command.append(f"--slowness={inventory.slowness}")
     begin = time.monotonic()
     facts, failure = None, None
     more: dict[str, Any] = {}

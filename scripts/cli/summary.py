@@ -12,6 +12,8 @@ from scripts.cli.facts import Report
 from scripts.cli.view import View
 from scripts.inventory import Host, Inventory, Role
 
+DEFAULT_STACK = "dev"  # the Makefile's
+
 
 def summary(inventory: Inventory, reports: Sequence[Report]) -> RenderableType:
     """Sites and hosts with their addresses, the live version, the URL, the next commands."""
@@ -51,22 +53,37 @@ def shared_hosts(inventory: Inventory) -> str:
 
 def facts_of(inventory: Inventory, reports: Sequence[Report]) -> list[tuple[str, str]]:
     """What a person wants to know first."""
-    live = View(inventory, reports).live_versions()
+    view = View(inventory, reports)
+    live = view.live_versions()
     served = "; ".join(f"{version} at {len(sites)} of {len(inventory.sites)} sites" for version, sites in live.items())
     return [
-        ("version", served or f"{inventory.version} (no load balancer sends to it)"),
+        ("version", served or f"{inventory.version} ({not_seen(view)})"),
         ("URL", inventory.url),
         ("name", f"{inventory.service}, answered by {' and '.join(inventory.name_servers)}"),
     ]
 
 
+def not_seen(view: View) -> str:
+    """Why no version is seen to serve: because none does, or because those who know could not be asked."""
+    silent = [
+        report.host.name
+        for report in view.reports
+        if report.host.role in (Role.LOAD_BALANCER, Role.APP_SERVER) and (report.facts is None or report.facts.unread)
+    ]
+    if silent:
+        return f"whether it serves is not known: {', '.join(silent)} could not be asked"
+    return "no load balancer sends to it"
+
+
 def next_steps(inventory: Inventory) -> list[tuple[str, str]]:
     """Commands worth trying, and what they show."""
     balancer = next(iter(inventory.with_role(Role.LOAD_BALANCER)))
+    default = inventory.stack == DEFAULT_STACK
+    evenkeel = ".venv/bin/evenkeel" if default else f".venv/bin/evenkeel --stack {inventory.stack}"
     return [
         (f"curl -s {inventory.url}", "the service, through a load balancer"),
-        (f".venv/bin/evenkeel ssh {balancer.name}", "a shell on a host"),
-        (".venv/bin/evenkeel status --watch", "hosts, services, slots, as they change"),
+        (f"{evenkeel} ssh {balancer.name}", "a shell on a host"),
+        (f"{evenkeel} status --watch", "hosts, services, slots, as they change"),
         ("make test", "unit, program and system tests"),
-        ("make down", "remove everything again"),
+        ("make down" if default else f"make down STACK={inventory.stack}", "remove everything again"),
     ]

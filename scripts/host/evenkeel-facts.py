@@ -10,6 +10,7 @@ rest depends on what is there:
 - `ns`:   the serial and the addresses this name server answers with, when --zone and --name ask for them.
 
 A part that cannot be read becomes {"error": sentence}; the exit status is 0 as long as there is something to print.
+With --slowness=N, for hosts that are slow, every limit of time is N times as long.
 Sizes are bytes, times seconds. "format" rises when a reader must know about a change.
 """
 
@@ -39,10 +40,17 @@ SLOTS = Path("/srv/app")
 SLOT_ENVIRONMENT = Path("/etc/evenkeel")
 RING_DEADLINE = 14.0  # seconds; evenkeel-ring's own limit comes first
 HTTP_DEADLINE = 1.5
+SLOWNESS = {"times": 1}  # how many times as long as usual everything may take; main's to set
+
+
+def longer(seconds: float) -> float:
+    """A limit of time as it is on this host."""
+    return seconds * SLOWNESS["times"]
 
 
 def run(arguments: list[str], deadline: float = 5.0) -> str:
     """Run a program and return its standard output; OSError or ValueError says why not."""
+    deadline = longer(deadline)
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=deadline, check=False)
     except FileNotFoundError:
@@ -146,7 +154,7 @@ def read_slot(slot: str, default_port: int) -> Facts:
         manifest = tomllib.loads((SLOTS / slot / "current" / "evenkeel.toml").read_text(encoding="utf-8"))
         facts["installed"] = manifest.get("version")
     paths = {name: manifest.get("http", {}).get(name, f"/{name}") for name in ("health", "ready", "version")}
-    connection = http.client.HTTPConnection("127.0.0.1", facts["port"], timeout=HTTP_DEADLINE)
+    connection = http.client.HTTPConnection("127.0.0.1", facts["port"], timeout=longer(HTTP_DEADLINE))
     try:
         facts.update(ask_instance(connection, paths))
     except ConnectionRefusedError:
@@ -234,14 +242,14 @@ def read_server(row: dict[str, str]) -> Facts:
 
 def read_ring() -> Facts:
     """The ring as this node sees it; evenkeel-ring keeps a reading for a few seconds."""
-    ring: Facts = json.loads(run(["evenkeel-ring"], RING_DEADLINE))
+    ring: Facts = json.loads(run(["evenkeel-ring", f"--slowness={SLOWNESS['times']}"], RING_DEADLINE))
     return ring
 
 
 def read_database() -> Facts:
     """Whether this node takes clients, and its view of the ring."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as channel:
-        channel.settimeout(1.0)
+        channel.settimeout(longer(1.0))
         takes_clients = channel.connect_ex((own_address(), 9042)) == 0
     return {"takes_clients": takes_clients, "ring": read_ring()}
 
@@ -258,7 +266,7 @@ def own_address() -> str:
 def read_zone(zone: str, name: str | None) -> Facts:
     """Serial of the zone and addresses of the name, asked of the name server on this machine."""
     questions = ["+norecurse", zone, "SOA", *([name, "A"] if name else [])]
-    answer = run(["dig", "@127.0.0.1", "+time=1", "+tries=1", "+noall", "+answer", *questions], 4.0)
+    answer = run(["dig", "@127.0.0.1", f"+time={longer(1):.0f}", "+tries=1", "+noall", "+answer", *questions], 4.0)
     records = [line.split() for line in answer.splitlines() if line and not line.startswith(";")]
     serials = [int(record[6]) for record in records if record[3] == "SOA"]
     addresses = [record[4] for record in records if record[3] == "A"]
@@ -308,7 +316,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Print this machine's facts as JSON.")
     parser.add_argument("--zone", help="zone whose serial a name server reports")
     parser.add_argument("--name", help="name whose addresses a name server reports")
+    parser.add_argument("--slowness", type=int, default=1, help="how many times as long as usual everything may take")
     options = parser.parse_args()
+    SLOWNESS["times"] = options.slowness
     print(json.dumps(gather(options.zone, options.name), separators=(",", ":")))
     return 0
 

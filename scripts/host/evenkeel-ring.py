@@ -5,11 +5,13 @@ nodetool starts a JVM, more than a second of this machine's processor. So a read
 notes in its journal that a peer came, went or changed (Cassandra's gossip says so in one line). A reading that holds is
 given at once with age 0, and made anew beside that once a minute. After a change the caller waits for the new reading;
 when that takes long, it gets the older one with its true age. One nodetool runs at a time, however many ask.
-{"error": sentence} when nodetool cannot tell. Standard library only.
+{"error": sentence} when nodetool cannot tell. With --slowness=N, for hosts that are slow, those limits are N times as
+long. Standard library only.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import re
@@ -29,7 +31,13 @@ PATIENCE = 2.0  # seconds a caller waits for a new reading when it could have an
 LONGEST = 6.0  # seconds a caller waits when there is nothing older
 DEADLINE = 60.0  # seconds nodetool may take, beside the callers
 CHANGES = r"is now (UP|DOWN)|state jump|is now part of the cluster|^(Started|Stopped|Stopping) "
+SLOWNESS = {"times": 1}  # how many times as long as usual everything may take; main's to set
 LINE = re.compile(r"^([UD][NLJM?])\s+(\S+)\s.*?(\S+)\s*$", re.MULTILINE)
+
+
+def longer(seconds: float) -> float:
+    """A limit of time as it is on this host."""
+    return seconds * SLOWNESS["times"]
 
 
 def read() -> Reading:
@@ -42,12 +50,12 @@ def read() -> Reading:
         return dated(reading, age=0.0)
     start_refreshing()
     usable = reading is not None and "nodes" in reading
-    newer = wait(PATIENCE if usable else LONGEST, reading)
+    newer = wait(PATIENCE if usable else longer(LONGEST), reading)
     if newer is not None:
         return dated(newer, age=max(begin - newer["read_at"], 0.0))
     if reading is not None and usable:
         return dated(reading, age=time.time() - reading["read_at"])
-    return {"error": f"nodetool has been reading the ring for {LONGEST:g} s; ask again"}
+    return {"error": f"nodetool has been reading the ring for {longer(LONGEST):g} s; ask again"}
 
 
 def dated(reading: Reading, age: float) -> Reading:
@@ -63,7 +71,7 @@ def holds(reading: Reading) -> bool:
     since = f"--since=@{int(reading['read_at'])}"
     journal = ["journalctl", "--unit=cassandra", "--output=cat", "--no-pager", "--lines=1", since, f"--grep={CHANGES}"]
     try:
-        done = subprocess.run(journal, capture_output=True, text=True, timeout=LONGEST, check=False)
+        done = subprocess.run(journal, capture_output=True, text=True, timeout=longer(LONGEST), check=False)
     except (OSError, subprocess.TimeoutExpired):
         return age < UNCHECKED
     if done.returncode not in (0, 1) or (done.returncode == 1 and done.stderr.strip()):
@@ -83,7 +91,7 @@ def kept() -> Reading | None:
 def start_refreshing() -> None:
     """Start this program again, detached, to make a new reading."""
     subprocess.Popen(
-        [sys.executable, __file__, "--refresh"],
+        [sys.executable, __file__, "--refresh", f"--slowness={SLOWNESS['times']}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -120,9 +128,11 @@ def refresh() -> None:
 def ask_nodetool() -> Reading:
     """What «nodetool status» says, as a reading without its time."""
     try:
-        done = subprocess.run(["nodetool", "status"], capture_output=True, text=True, timeout=DEADLINE, check=False)
+        done = subprocess.run(
+            ["nodetool", "status"], capture_output=True, text=True, timeout=longer(DEADLINE), check=False
+        )
     except subprocess.TimeoutExpired:
-        return {"error": f"nodetool did not answer within {DEADLINE:g} s"}
+        return {"error": f"nodetool did not answer within {longer(DEADLINE):g} s"}
     except OSError as error:
         return {"error": f"nodetool: {error.strerror}"}
     nodes = parse(done.stdout)
@@ -135,8 +145,18 @@ def parse(listing: str) -> list[Reading]:
     return [{"state": state, "address": address, "rack": rack} for state, address, rack in LINE.findall(listing)]
 
 
-if __name__ == "__main__":
-    if "--refresh" in sys.argv[1:]:
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description="Print the ring as this node sees it, as JSON.")
+    parser.add_argument("--refresh", action="store_true", help="make a new reading, and print nothing")
+    parser.add_argument("--slowness", type=int, default=1, help="how many times as long as usual everything may take")
+    options = parser.parse_args()
+    SLOWNESS["times"] = options.slowness
+    if options.refresh:
         refresh()
     else:
         print(json.dumps(read(), separators=(",", ":")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The `evenkeel` command line: what it prints and how it ends."""
 
 import io
+import dataclasses
 import json
 import os
 from dataclasses import replace
@@ -121,6 +122,23 @@ def test_summary_shows_hosts_version_url_and_next_steps(inventory):
         "make down",
     ):
         assert words in text
+
+
+def test_summary_names_the_stack_where_it_is_not_the_default(inventory):
+    other = dataclasses.replace(inventory, stack="other")
+    text = drawn(summary(other, reports_of(other, healthy())))
+    assert ".venv/bin/evenkeel --stack other ssh lb-a" in text
+    assert "make down STACK=other" in text
+
+
+def test_summary_tells_a_version_that_nobody_gets_from_one_that_cannot_be_seen(inventory):
+    facts = healthy()
+    for name in ("lb-a", "lb-b", "lb-c", "lb-d"):
+        facts[name]["lb"]["servers"] = []
+    assert "1.0.0 (no load balancer sends to it)" in drawn(summary(inventory, reports_of(inventory, facts)))
+    facts["lb-b"]["lb"] = {"error": "evenkeel-traffic did not answer within 5 s"}
+    said = drawn(summary(inventory, reports_of(inventory, facts)))
+    assert "1.0.0 (whether it serves is not known: lb-b could not be asked)" in said
 
 
 def test_an_unknown_host_is_one_sentence_with_near_names(inventory, monkeypatch, capsys):

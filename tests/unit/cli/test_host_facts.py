@@ -171,6 +171,23 @@ def test_hosts_are_asked_over_ssh_for_their_facts_with_what_their_role_needs(inv
     assert len(asked) == 16
 
 
+def test_a_slow_host_is_told_to_take_its_time(inventory, login, tmp_path, monkeypatch):
+    slow = dataclasses.replace(inventory, slowness=20)
+    monkeypatch.setattr(Inventory, "login", lambda _, host: dataclasses.replace(login, name=host.name))
+    printed = json.dumps({"format": 1, "units": [], "failed": [], "memory": {}, "load": [1.0], "uptime": 3})
+    program(tmp_path, "evenkeel-facts", printed, before=f'echo "$@" >> {tmp_path}/asked')
+    facts.gather(slow)
+    assert all("--slowness=20" in asked for asked in (tmp_path / "asked").read_text().splitlines())
+
+
+def test_a_program_may_take_longer_on_a_slow_host(tool, tmp_path, monkeypatch):
+    program(tmp_path, "dig", DIG, before="sleep 0.5")
+    with pytest.raises(ValueError, match="did not answer within 0.1 s"):
+        tool.run(["dig"], 0.1)
+    monkeypatch.setitem(tool.SLOWNESS, "times", 20)
+    assert tool.run(["dig"], 0.1)
+
+
 def test_a_host_that_prints_something_else_is_reported_not_raised(inventory, login, tmp_path):
     program(tmp_path, "evenkeel-facts", "welcome!")
     report = facts.ask_host(inventory.host("lb-a"), login, inventory)

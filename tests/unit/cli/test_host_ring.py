@@ -129,3 +129,11 @@ def test_a_nodetool_that_cannot_connect_is_said_and_asked_again_soon(tool, tmp_p
     tool.CACHE.write_text(json.dumps(kept | {"read_at": kept["read_at"] - 6}))
     program(tmp_path, "nodetool", NODETOOL)
     assert len(tool.read()["nodes"]) == 3
+
+
+def test_on_a_slow_host_nodetool_may_take_longer(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, "DEADLINE", 0.2)
+    program(tmp_path, "nodetool", NODETOOL, before="sleep 0.5")
+    assert tool.ask_nodetool() == {"error": "nodetool did not answer within 0.2 s"}
+    monkeypatch.setitem(tool.SLOWNESS, "times", 20)
+    assert len(tool.ask_nodetool()["nodes"]) == 3
