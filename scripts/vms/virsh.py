@@ -11,7 +11,11 @@ from scripts.vms.errors import VmError
 SECONDS = 120.0
 NO_ANSWER = "no answer within"
 SILENT = ("no such file", "connection refused", "cannot connect to socket", "failed to connect socket")
-FORBIDDEN = ("permission denied", "authentication unavailable", "authentication failed", "access denied", "polkit")
+# The system bus is where polkit is asked, about everyone but root.
+FORBIDDEN = (
+    *("permission denied", "authentication unavailable", "authentication failed", "access denied", "polkit"),
+    "system bus connection",
+)
 
 
 def run_virsh(uri: str, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -53,6 +53,12 @@ ROUTES = (
         ),
         (
             HERE,
+            "error: failed to connect to the hypervisor\n"
+            "error: internal error: Unable to get system bus connection: Could not connect: No such file or directory",
+            "This user may not use qemu:///system: run the same with sudo, or join the group libvirt.",
+        ),
+        (
+            HERE,
             "error: authentication unavailable: no polkit agent available to authenticate",
             "This user may not use qemu:///system: run the same with sudo, or join the group libvirt.",
         ),
