@@ -22,7 +22,7 @@ import pytest
 
 from scripts.experiment.load.attack import Load, LoadTest
 from scripts.inventory import Role, load
-from tests.system.deployer import PULUMI, again, configure, journal, release
+from tests.system.deployer import PULUMI, again, configure, of_session, release
 from tests.system.running import ROOT, RunningStack, make, wait_for
 
 pytestmark = [
@@ -33,8 +33,11 @@ STACK = "libvirt-small"
 URI = "qemu:///system"
 PREFIX = f"evenkeel-{STACK}"
 HOURS = 3 * 3600
-# A request that an emulated site has answered after half a minute was slow, not lost.
-LOAD = Load(rate=float(os.environ.get("EVENKEEL_VMS_RATE", "1")), timeout=30, seconds=HOURS)
+NOTHING: dict[str, list[str]] = {"machines": [], "networks": [], "pools": [], "files": []}
+UP = [PULUMI, "up", "--yes", "--skip-preview", "--stack", STACK]
+# A request that an emulated site has answered after half a minute was slow, not lost. Items that the load deletes are
+# made beforehand, for `seconds` of it.
+LOAD = Load(rate=float(os.environ.get("EVENKEEL_VMS_RATE", "1")), timeout=30, seconds=60, longest=3600)
 
 
 def virsh(*arguments: str) -> list[str]:
@@ -118,6 +121,7 @@ def test_the_service_is_served_by_its_name(vms: RunningStack) -> None:
 def test_a_good_version_takes_over_and_no_request_fails(vms: RunningStack) -> None:
     with LoadTest(vms.inventory, LOAD) as test:
         ended = release("2.0.0", STACK)
+        assert not test.is_over
     print(f"{ended.seconds:.0f} s, {len(test.report.all)} requests, {test.report.failed} failed")
     assert ended.status == 0, ended.said[-3000:]
     assert test.report.failed == 0, test.report.reasons()
@@ -127,6 +131,7 @@ def test_a_good_version_takes_over_and_no_request_fails(vms: RunningStack) -> No
 def test_a_broken_version_reaches_no_user(vms: RunningStack) -> None:
     with LoadTest(vms.inventory, LOAD) as test:
         ended = release("9.2.0", STACK)
+        assert not test.is_over
     print(f"{ended.seconds:.0f} s, {len(test.report.all)} requests, {test.report.failed} failed")
     assert ended.status != 0
     assert "smoke-1: " in ended.last_words
@@ -140,38 +145,52 @@ def test_a_broken_version_reaches_no_user(vms: RunningStack) -> None:
 def test_a_site_is_replaced_under_requests_and_the_ring_is_whole_again(vms: RunningStack) -> None:
     machines = urns("lb-b", "app-b", "db-b")
     before = set(virsh("list", "--uuid"))
-    command = [PULUMI, "up", "--yes", "--skip-preview", "--stack", STACK]
     with LoadTest(vms.inventory, LOAD) as test:
         done = subprocess.run(
-            [*command, *(argument for urn in machines for argument in ("--replace", urn))],
+            [*UP, *(argument for urn in machines for argument in ("--replace", urn))],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        assert not test.is_over
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert len(before - set(virsh("list", "--uuid"))) == len(machines)
     # Two replicas, of which both must answer: with one away only what needs no database is served.
     print(f"{len(test.report.all)} requests, {test.report.failed} failed: {test.report.reasons()}")
     wait_for("the ring is whole", lambda: ring(vms, "db-a") == ["UN", "UN"], 1800)
     assert ask(vms, "GET", "/item?limit=1")[0] == 200
-    history = journal(vms.inventory).history(1)[0]
-    assert serving(vms) == {"2.0.0"}, history
+    assert serving(vms) == {"2.0.0"}
+
+
+def kill_when(said: str, command: list[str]) -> None:
+    """Run a command and kill it with all that it started once it has said something."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if said in line:
+            for pid in of_session(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            break
+    assert process.wait(60) == -signal.SIGKILL, f"it ended without saying {said!r}"
 
 
 def test_a_replacement_that_is_killed_is_finished_by_the_next_command(vms: RunningStack) -> None:
-    command = [PULUMI, "up", "--yes", "--skip-preview", "--stack", STACK, "--replace", *urns("ns-1")]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "ns-1-machine creating" in line or "ns-1-machine replacing" in line:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait(60) != 0
+    kill_when("ns-1-machine creating", [*UP, "--replace", *urns("ns-1")])
     make("vms", STACK, HOURS)
-    assert len(left_over()["machines"]) == len(list(vms.inventory.hosts))
+    assert len(left_over()["machines"]) == len(vms.inventory.hosts)
     assert ask(vms, "GET", "/item?limit=1")[0] == 200
 
 
 def test_a_destroyed_stack_leaves_nothing(vms: RunningStack) -> None:
-    assert len(left_over()["machines"]) == len(list(vms.inventory.hosts))
+    assert len(left_over()["machines"]) == len(vms.inventory.hosts)
     make("vms-down", STACK, HOURS)
-    assert left_over() == {"machines": [], "networks": [], "pools": [], "files": []}
+    assert left_over() == NOTHING
+
+
+@pytest.mark.usefixtures("vms")
+def test_a_half_made_stack_is_destroyed_by_the_next_command() -> None:
+    kill_when("control-ready creating", ["make", "vms", f"STACK={STACK}"])
+    assert left_over()["machines"]
+    make("vms-down", STACK, HOURS)
+    assert left_over() == NOTHING
