@@ -90,6 +90,7 @@ def context(settings: Settings, site: SiteSettings) -> dict[str, Any]:
         "direct_mb": settings.database.direct_mb,
         "replication_factor": settings.database.replication_factor,
         "slowness": settings.slowness,
+        "answer_slowness": settings.answer_slowness,
     }
 
 

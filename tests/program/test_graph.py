@@ -315,3 +315,33 @@ def test_only_what_vegeta_writes_of_a_request_gets_into_the_access_log(graph: Gr
     assert not any(
         pattern.search(value) for pattern in patterns for value in ('1"7', "1\\", "1\n2", '","status":500,"x":"')
     )
+
+
+def cassandra(graph: Graph, site: str) -> str:
+    """Return the text of a database node's cassandra.yaml."""
+    files = json.loads(graph.commands[f"db-{site}-node"]["stdin"])["files"]
+    return next(str(file["content"]) for file in files if file["path"].endswith("cassandra.yaml"))
+
+
+def slot_environment(graph: Graph, site: str) -> str:
+    """Return the text of a blue slot's environment."""
+    files = json.loads(graph.commands[f"app-{site}-config"]["stdin"])["files"]
+    return next(str(file["content"]) for file in files if file["path"].endswith("app-blue.env"))
+
+
+def test_slow_hosts_get_more_time_from_load_balancers_and_database(graph: Graph, project: Path) -> None:
+    usual = haproxy(graph, "a"), cassandra(graph, "a"), slot_environment(graph, "a")
+    assert "timeout connect 500ms\n" in usual[0] and "timeout check 5s\n" in usual[0]
+    assert "\nwrite_request_timeout: 1500ms\nc" in usual[1] and "\nread_request_timeout: 2000ms\n" in usual[1]
+    assert "DATABASE_TIMEOUT_MS" not in usual[2]
+    slow = run_program(project, slowness=20, deadmanSeconds=200, requestTimeoutMs=60000)
+    assert "timeout connect 10000ms\n" in haproxy(slow, "a") and "timeout check 100s\n" in haproxy(slow, "a")
+    # Two tries and as much again fit into what a request may take.
+    assert "\nwrite_request_timeout: 12000ms\nc" in cassandra(slow, "a")
+    assert "DATABASE_TIMEOUT_MS=20000" in slot_environment(slow, "a").replace('"', "")
+
+
+def test_a_database_gets_no_more_time_than_its_user_waits(graph: Graph, project: Path) -> None:
+    slow = run_program(project, slowness=20, deadmanSeconds=200)
+    assert cassandra(slow, "a").count("write_request_timeout: 1500ms") == 1
+    assert slot_environment(slow, "a") == slot_environment(graph, "a")

@@ -1,7 +1,6 @@
 """The `evenkeel` command line: what it prints and how it ends."""
 
 import io
-import dataclasses
 import json
 import os
 from dataclasses import replace
@@ -125,7 +124,7 @@ def test_summary_shows_hosts_version_url_and_next_steps(inventory):
 
 
 def test_summary_names_the_stack_where_it_is_not_the_default(inventory):
-    other = dataclasses.replace(inventory, stack="other")
+    other = replace(inventory, stack="other")
     text = drawn(summary(other, reports_of(other, healthy())))
     assert ".venv/bin/evenkeel --stack other ssh lb-a" in text
     assert "make down STACK=other" in text
