@@ -123,3 +123,18 @@ def test_a_changed_zone_gets_a_higher_serial_even_if_the_clock_went_back(tool: M
     target.write_text(ZONE.replace("@SERIAL@", str(future)))
     tool.apply(document(target, ZONE + "www IN A 10.0.0.1\n"))
     assert f"{future + 1} ; serial" in target.read_text()
+
+
+@pytest.mark.parametrize(("is_enabled", "enables"), [(0, False), (1, True)])
+def test_a_unit_is_enabled_once(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_enabled: int, enables: bool
+) -> None:
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    answer = f'[ "$1" != is-enabled ] || exit {is_enabled}'
+    systemctl.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n{answer}\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(systemctl.parent), prepend=":")
+    assert tool.apply(document(tmp_path / "config", "1\n", enable=["haproxy"]))["action"] == "none"
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert ("enable --quiet haproxy" in asked) is enables
