@@ -205,7 +205,8 @@ def test_the_stack_files_for_slow_machines_are_taken(load_with: Callable[..., Se
     settings = load_with(**{key.removeprefix("evenkeel:"): value for key, value in config.items()})
     assert (settings.slowness, settings.release.deadman_seconds) == (20, 600)
     text = (ROOT / "docs" / "operations.md").read_text()
-    told = {"databaseJoinSeconds": 3600, "slowness": 20, "deadmanSeconds": 600, "requestTimeoutMs": 60000}
+    told = {"databaseJoinSeconds": 3600, "slowness": 20, "deadmanSeconds": 600}
+    told |= {"requestTimeoutMs": 60000, "checkIntervalMs": 5000}
     assert all(f"evenkeel:{key}: {value}\n" in text for key, value in told.items())
     full = load_with(substrate="libvirt", publish="none", libvirtDomainType="qemu", **told)
     assert full.slow == settings.slow
