@@ -47,7 +47,7 @@ class Database(pulumi.ComponentResource):
     def _mirror(self, name: str, args: DatabaseArgs) -> list[pulumi.Resource]:
         """Give the host the mirror's program, and the mappings of the tables that are mirrored now."""
         deploy_key, child = args.control.args.deploy_key, pulumi.ResourceOptions(parent=self)
-        jar = args.mirror.install_on(f"{name}-mirror", args.host, deploy_key, child)
+        jar = args.mirror.install_on(f"{name}-mirror", args.host, deploy_key, args.settings.slow, child)
         after = pulumi.ResourceOptions(parent=self, depends_on=[jar])
         return [jar, args.control.restore(f"{name}-pairs", "mirror", args.host, after)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
@@ -31,15 +32,24 @@ class MirrorJar(pulumi.ComponentResource):
         self.register_outputs({"sha256": self.sha256})
 
     def install_on(
-        self, name: str, host: Host, deploy_key: pulumi.Output[str], opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        host: Host,
+        deploy_key: pulumi.Output[str],
+        slow: Mapping[str, int],
+        opts: pulumi.ResourceOptions,
     ) -> pulumi.Resource:
-        """Return a resource that is there when the host has the jar; made again with another jar or machine."""
+        """Return a resource that is there when the host has the jar; made again with another jar or machine.
+
+        `slow` is what documents say of slow hosts (`Settings.slow`).
+        """
         inputs = {
             "host": {"name": host.name, "address": host.address, "host_key": host.key.public},
             "deploy_key": deploy_key,
             "keyspace": self.keyspace,
             "jar": self.built.apply(lambda built: str(built["jar"])),
             "sha256": self.sha256,
+            **slow,
         }
         return run_here(name, "scripts.mirror install", inputs, opts, triggers=[host.id_, self.sha256])
 

@@ -2,7 +2,8 @@
 """What this database node has of the mirror: Cassandra's trigger that keeps two tables equal, and its mappings.
 
     evenkeel-mirror state                {"jar_sha256": hex or null, "pairs": {"keyspace.table": twin}}
-    evenkeel-mirror install SHA256       the jar on standard input; a running node takes it up at once
+    evenkeel-mirror install SHA256 [N]   the jar on standard input; a running node takes it up at once. On a slow host
+                                         it has N times as long for that as usual
     evenkeel-mirror configure            a list of mappings on standard input, one a direction; others stay
     evenkeel-mirror remove               {"tables": ["keyspace.table"]} on standard input
 
@@ -64,7 +65,7 @@ def read(name: str) -> dict[str, Any]:
     return mapping
 
 
-def install(expected: str, content: bytes) -> dict[str, Any]:
+def install(expected: str, content: bytes, slowness: int = 1) -> dict[str, Any]:
     """Put the jar into place and have a running node load it.
 
     Also where the jar is there: whoever put it there may have been killed before the node loaded it.
@@ -72,19 +73,20 @@ def install(expected: str, content: bytes) -> dict[str, Any]:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         fail(f"the jar came with the sha256 {found}, not {expected}; nothing was changed")
-    return {"installed": write(place(JAR), content), "reloaded": reload_triggers()}
+    return {"installed": write(place(JAR), content), "reloaded": reload_triggers(slowness)}
 
 
-def reload_triggers() -> bool:
+def reload_triggers(slowness: int) -> bool:
     """Have the node load its triggers again, if it runs; one that has not started yet does so by itself."""
-    give_up = time.monotonic() + RELOAD_SECONDS
+    seconds = RELOAD_SECONDS * slowness
+    give_up = time.monotonic() + seconds
     while subprocess.run(["systemctl", "is-active", "--quiet", "cassandra"], check=False).returncode == 0:
         done = subprocess.run(["nodetool", "reloadtriggers"], capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return True
         if time.monotonic() > give_up:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["nothing"]
-            fail(f"the node did not load its triggers again in {RELOAD_SECONDS:.0f} s; nodetool said: {said[-1]}")
+            fail(f"the node did not load its triggers again in {seconds:.0f} s; nodetool said: {said[-1]}")
         time.sleep(2)
     return False
 
@@ -167,12 +169,14 @@ def main(arguments: list[str]) -> None:
             done = state()
         case ["install", sha256]:
             done = install(sha256, sys.stdin.buffer.read())
+        case ["install", sha256, slowness] if slowness.isdigit():
+            done = install(sha256, sys.stdin.buffer.read(), int(slowness))
         case ["configure"]:
             done = configure(document())
         case ["remove"]:
             done = remove(document())
         case _:
-            fail("use state, install SHA256, configure or remove")
+            fail("use state, install SHA256 [N], configure or remove")
     print(json.dumps(done))
 
 

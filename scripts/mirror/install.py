@@ -19,18 +19,19 @@ INSTALL_SECONDS = 180.0
 def install(document: Mapping[str, Any]) -> dict[str, Any]:
     """Install onto the host in {"host": {"name", "address", "host_key"}, "deploy_key", "keyspace", "jar", "sha256"}.
 
-    `jar` is base64. Returns what evenkeel-mirror did; raises SshError or MirrorError.
+    `jar` is base64. A `slowness` there says how many times longer than usual the host may take. Returns what
+    evenkeel-mirror did; raises SshError or MirrorError.
     """
     try:
         host, jar, sha256 = document["host"], base64.b64decode(document["jar"]), str(document["sha256"])
-        login = Login(host["name"], host["address"], host["host_key"], document["deploy_key"])
+        slowness = int(document.get("slowness", 1))
+        login = Login(host["name"], host["address"], host["host_key"], document["deploy_key"], slowness=slowness)
         keyspace = str(document["keyspace"])
     except (KeyError, TypeError, ValueError) as error:
         raise MirrorError(f"the document lacks or misstates {error}") from error
+    command = ["evenkeel-mirror", "install", sha256, *([str(slowness)] if slowness > 1 else [])]
     with patient(login) as session:
-        done: dict[str, Any] = json.loads(
-            session.run(["evenkeel-mirror", "install", sha256], jar, timeout=INSTALL_SECONDS).stdout
-        )
+        done: dict[str, Any] = json.loads(session.run(command, jar, timeout=INSTALL_SECONDS).stdout)
         session.run(["evenkeel-mirror", "configure"], json.dumps([probe(keyspace)]))
     return done
 
@@ -44,7 +45,7 @@ def probe(keyspace: str) -> dict[str, Any]:
 
 def patient(login: Login) -> Session:
     """Return a session with a host that may be booting."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = time.monotonic() + login.patience(PATIENCE_SECONDS)
     while True:
         try:
             return Session(login)

@@ -336,6 +336,8 @@ def test_slow_hosts_get_more_time_from_load_balancers_and_database(graph: Graph,
     assert "DATABASE_TIMEOUT_MS" not in usual[2]
     slow = run_program(project, slowness=20, deadmanSeconds=200, requestTimeoutMs=60000)
     assert "timeout connect 10000ms\n" in haproxy(slow, "a") and "timeout check 100s\n" in haproxy(slow, "a")
+    assert "slowness" not in json.loads(graph.commands["db-a-mirror"]["stdin"])
+    assert json.loads(slow.commands["db-a-mirror"]["stdin"])["slowness"] == 20
     # Two tries and as much again fit into what a request may take.
     assert "\nwrite_request_timeout: 12000ms\nc" in cassandra(slow, "a")
     assert "DATABASE_TIMEOUT_MS=20000" in slot_environment(slow, "a").replace('"', "")

@@ -88,6 +88,25 @@ def test_a_node_that_does_not_load_it_is_an_error_in_its_words(
         tool.install(SHA, JAR)
 
 
+def test_a_slow_node_has_longer_to_load_it(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tool, "RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr(tool.time, "sleep", lambda _: None)
+    program(tmp_path, "systemctl", "exit 0")
+    program(tmp_path, "nodetool", "echo no JMX >&2; exit 1")
+    with pytest.raises(SystemExit, match="again in 0 s"):
+        tool.install(SHA, JAR, 20)
+    monkeypatch.setattr(tool, "RELOAD_SECONDS", 5.0)
+    program(tmp_path, "nodetool", f"[ -e {tmp_path}/up ] || {{ touch {tmp_path}/up; exit 1; }}")
+    jar = tmp_path / "jar"
+    jar.write_bytes(JAR)
+    with jar.open() as file:
+        monkeypatch.setattr(tool.sys, "stdin", file)
+        tool.main(["install", SHA, "20"])
+    assert json.loads(capsys.readouterr().out)["reloaded"] is True
+
+
 def test_a_damaged_jar_changes_nothing(tool: ModuleType) -> None:
     with pytest.raises(SystemExit, match=f"not {SHA}; nothing was changed"):
         tool.install(SHA, JAR + b"!")
