@@ -16,6 +16,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,12 +168,11 @@ def kill_when(said: str, command: list[str]) -> None:
         start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
-    for line in process.stdout:
-        if said in line:
-            for pid in of_session(process.pid):
-                os.kill(pid, signal.SIGKILL)
-            break
-    assert process.wait(60) == -signal.SIGKILL, f"it ended without saying {said!r}"
+    assert any(said in line for line in process.stdout), f"it ended without saying {said!r}"
+    for pid in of_session(process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert process.wait(60) != 0
 
 
 def test_a_replacement_that_is_killed_is_finished_by_the_next_command(vms: RunningStack) -> None:
