@@ -18,6 +18,7 @@ from scripts.engine.project import Project
 
 TOLD = 32
 """Exit code of a program that failed and has told the user why."""
+_LISTEN_SECONDS = 1.0
 _GRACE_SECONDS = 5.0
 
 
@@ -46,10 +47,16 @@ class Program:
         with self._around.children.track(self._process):
             for pump in self._pumps:
                 pump.start()
-            code = self._process.wait()
+            code = self._ended()
         for pump in self._pumps:
             pump.join(timeout=_GRACE_SECONDS)
         return code
+
+    def _ended(self) -> int:
+        """Wait, and wake up now and then: only the main thread hears a Ctrl-C, which any thread may have been sent."""
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.wait(_LISTEN_SECONDS)
 
     def end(self) -> None:
         """End the program, at first politely."""

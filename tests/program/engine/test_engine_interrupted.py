@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_a_second_update_is_refused_while_one_runs(project: Any) -> None:
     assert "+ 1 to create" not in refused
     update.send_signal(signal.SIGINT)
     update.communicate(timeout=60)
+
+
+def test_a_ctrl_c_that_another_thread_was_sent_is_heard(project: Any) -> None:
+    update, command = start_slow(project)
+    thread = max(int(path.name) for path in Path(f"/proc/{update.pid}/task").iterdir())
+    assert thread != update.pid
+    assert ctypes.CDLL(None).tgkill(update.pid, thread, signal.SIGINT) == 0
+    printed, _ = update.communicate(timeout=60)
+    assert "^C received" in printed
+    assert not alive(command)
 
 
 def test_a_second_ctrl_c_stops_at_once(project: Any) -> None:
