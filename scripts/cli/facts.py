@@ -161,11 +161,9 @@ def gather(inventory: Inventory, sessions: Sessions | None = None) -> tuple[Repo
 
 def ask_host(host: Host, login: Login, inventory: Inventory, sessions: Sessions | None = None) -> Report:
     """Ask one host; what goes wrong becomes part of the report."""
-    command = ["evenkeel-facts"]
+    command = ["evenkeel-facts", *login.slowness_arguments()]
     if host.role is Role.NAME_SERVER:
         command += ["--zone", inventory.zone, "--name", inventory.service]
-    if inventory.slowness > 1:
-        command.append(f"--slowness={inventory.slowness}")
     begin = time.monotonic()
     facts, failure = None, None
     more: dict[str, Any] = {}

@@ -2,8 +2,8 @@
 """What this database node has of the mirror: Cassandra's trigger that keeps two tables equal, and its mappings.
 
     evenkeel-mirror state                {"jar_sha256": hex or null, "pairs": {"keyspace.table": twin}}
-    evenkeel-mirror install SHA256 [N]   the jar on standard input; a running node takes it up at once. On a slow host
-                                         it has N times as long for that as usual
+    evenkeel-mirror install SHA256       the jar on standard input; a running node takes it up at once. With
+                                         --slowness=N it has N times as long for that as usual
     evenkeel-mirror configure            a list of mappings on standard input, one a direction; others stay
     evenkeel-mirror remove               {"tables": ["keyspace.table"]} on standard input
 
@@ -28,6 +28,7 @@ GROUP = "cassandra"
 JAR = "triggers/evenkeel-mirror.jar"
 PAIRS = "mirror"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+SLOWNESS = re.compile(r"--slowness=([1-9][0-9]?)")
 RELOAD_SECONDS = 90.0  # a node that starts takes no orders for a while
 
 
@@ -169,14 +170,14 @@ def main(arguments: list[str]) -> None:
             done = state()
         case ["install", sha256]:
             done = install(sha256, sys.stdin.buffer.read())
-        case ["install", sha256, slowness] if slowness.isdigit():
-            done = install(sha256, sys.stdin.buffer.read(), int(slowness))
+        case ["install", sha256, slowness] if told := SLOWNESS.fullmatch(slowness):
+            done = install(sha256, sys.stdin.buffer.read(), int(told[1]))
         case ["configure"]:
             done = configure(document())
         case ["remove"]:
             done = remove(document())
         case _:
-            fail("use state, install SHA256 [N], configure or remove")
+            fail("use state, install SHA256 [--slowness=N], configure or remove")
     print(json.dumps(done))
 
 

@@ -29,7 +29,7 @@ def install(document: Mapping[str, Any]) -> dict[str, Any]:
         keyspace = str(document["keyspace"])
     except (KeyError, TypeError, ValueError) as error:
         raise MirrorError(f"the document lacks or misstates {error}") from error
-    command = ["evenkeel-mirror", "install", sha256, *([str(slowness)] if slowness > 1 else [])]
+    command = ["evenkeel-mirror", "install", sha256, *login.slowness_arguments()]
     with patient(login) as session:
         done: dict[str, Any] = json.loads(session.run(command, jar, timeout=INSTALL_SECONDS).stdout)
         session.run(["evenkeel-mirror", "configure"], json.dumps([probe(keyspace)]))

@@ -146,8 +146,7 @@ def install(
 
 def slot_command(session: Session, *arguments: str) -> list[str]:
     """Return a command to evenkeel-slot, told how slow its host is; not where it is not, which older ones take too."""
-    slowness = session.login.slowness
-    return ["evenkeel-slot", *arguments, *([f"--slowness={slowness}"] if slowness > 1 else [])]
+    return ["evenkeel-slot", *arguments, *session.login.slowness_arguments()]
 
 
 def warm(session: Session, slot: str) -> dict[str, Any]:

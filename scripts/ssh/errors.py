@@ -25,6 +25,10 @@ class Login:
         """Return what a time that is meant for a usual host is for this one."""
         return seconds * self.slowness
 
+    def slowness_arguments(self) -> list[str]:
+        """Return what a program of ours on this host is told, so that its limits are as long; usually nothing."""
+        return [f"--slowness={self.slowness}"] if self.slowness > 1 else []
+
 
 @dataclass(frozen=True)
 class Result:

@@ -22,13 +22,13 @@ def reach(wanted: Wanted) -> dict[str, str]:
     kind = wanted.domain_type
     if kind == "detect":
         kind = detect(wanted.uri)
-    elif kind == "kvm" and offers(wanted.uri, kind) and (broken := trial(wanted.uri)):
+    if not offers(wanted.uri, kind):
+        raise VmError(missing(wanted.uri, kind))
+    if wanted.domain_type == "kvm" and (broken := trial(wanted.uri)):
         raise VmError(
             f"No machine starts with KVM at {wanted.uri} ({broken}): mend that, or set `pulumi config set"
             " libvirtDomainType qemu`, which is some twenty times slower."
         )
-    if not offers(wanted.uri, kind):
-        raise VmError(missing(wanted.uri, kind))
     return {"uri": wanted.uri, "domain_type": kind}
 
 

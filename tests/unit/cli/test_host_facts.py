@@ -173,7 +173,9 @@ def test_hosts_are_asked_over_ssh_for_their_facts_with_what_their_role_needs(inv
 
 def test_a_slow_host_is_told_to_take_its_time(inventory, login, tmp_path, monkeypatch):
     slow = dataclasses.replace(inventory, slowness=20)
-    monkeypatch.setattr(Inventory, "login", lambda _, host: dataclasses.replace(login, name=host.name))
+    monkeypatch.setattr(
+        Inventory, "login", lambda self, host: dataclasses.replace(login, name=host.name, slowness=self.slowness)
+    )
     printed = json.dumps({"format": 1, "units": [], "failed": [], "memory": {}, "load": [1.0], "uptime": 3})
     program(tmp_path, "evenkeel-facts", printed, before=f'echo "$@" >> {tmp_path}/asked')
     facts.gather(slow)

@@ -103,7 +103,7 @@ def test_a_slow_node_has_longer_to_load_it(
     jar.write_bytes(JAR)
     with jar.open() as file:
         monkeypatch.setattr(tool.sys, "stdin", file)
-        tool.main(["install", SHA, "20"])
+        tool.main(["install", SHA, "--slowness=20"])
     assert json.loads(capsys.readouterr().out)["reloaded"] is True
 
 
