@@ -114,7 +114,7 @@ def configuration(folder: Path, port: int, service: int) -> str:
         max_connections=100, request_timeout_ms=9000, check_interval_ms=200, ready_path="/ready", version_header="X-V"
     )
     text = render("haproxy/haproxy.cfg.j2", site="a", limits=limits, slots=("blue", "green"), service_name="x",
-                  servers=servers)  # fmt: skip
+                  servers=servers, slowness=1)  # fmt: skip
     text = text.replace(STATE, str(folder)).replace(SOCKET, str(folder / "admin.sock"))
     return text.replace("bind :80", f"bind 127.0.0.1:{port}").replace("    user haproxy\n    group haproxy\n", "")
 
