@@ -64,6 +64,8 @@ def left_over() -> dict[str, list[str]]:
 def vms() -> Iterator[RunningStack]:
     """The small stack on virtual machines, all of it serving its first version."""
     try:
+        create = ["stack", "select", "--create", "--secrets-provider", "passphrase", "--stack", STACK]
+        subprocess.run([PULUMI, *create], cwd=ROOT, check=True)
         configure(STACK, libvirtDomainType=os.environ.get("EVENKEEL_VMS_TYPE", ""))
         make("vms", STACK, HOURS)
         yield RunningStack(load(STACK, refresh=True))
