@@ -22,7 +22,7 @@ GIB = 1 << 30
 # What takes another machine or volume. The provider knows most of it, but a preview without it must show it too; and
 # some it would change under a running machine, which would not take it up.
 MACHINE_ANEW = ["name", "memory", "vcpu", "disks", "cloudinit", "networkInterfaces", "type", "cpu", "machine"]
-VOLUME_ANEW = ["name", "pool", "source", "baseVolumeId", "userData", "metaData", "networkConfig"]
+VOLUME_ANEW = ["name", "pool", "source", "baseVolumeId"]
 
 
 class Hypervisor(pulumi.ComponentResource):
@@ -106,15 +106,14 @@ class Hypervisor(pulumi.ComponentResource):
         self.stored.append(base)
         return base
 
-    def store(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
-        """Return options of a disk that is made when the one before it is there.
+    def in_turn(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+        """Return options of a disk that is made when the one before it is there: the pool is busy until then."""
+        return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=self.stored[-1:]))
 
-        The provider reads back what it has written, and gets nothing while another disk is being made.
-        """
-        return pulumi.ResourceOptions.merge(
-            opts,
-            pulumi.ResourceOptions(provider=self.provider, depends_on=self.stored[-1:], replace_on_changes=VOLUME_ANEW),
-        )
+    def store(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+        """Return options of a disk that the provider makes in its turn."""
+        own = pulumi.ResourceOptions(provider=self.provider, replace_on_changes=VOLUME_ANEW)
+        return pulumi.ResourceOptions.merge(self.in_turn(opts), own)
 
 
 class Libvirt(pulumi.ComponentResource):
@@ -177,7 +176,7 @@ class Libvirt(pulumi.ComponentResource):
             vcpu=vcpus_of(args.size),
             memory=args.size.memory_mb,
             autostart=True,
-            cloudinit=seed_disk.id,
+            cloudinit=seed_disk,
             disks=[{"volume_id": volume.id} for volume in volumes],
             network_interfaces=[{**hypervisor.interface, "mac": mac_of(args.address)}],
             consoles=[{"type": "pty", "target_type": "serial", "target_port": "0"}],
@@ -205,19 +204,29 @@ class Libvirt(pulumi.ComponentResource):
 
     def _seed_disk(
         self, hypervisor: Hypervisor, args: MachineArgs, seed: Seed, opts: pulumi.ResourceOptions
-    ) -> libvirt.CloudInitDisk:
-        """Write the seed onto a disk of its own, which cloud-init looks for."""
-        disk = libvirt.CloudInitDisk(
+    ) -> pulumi.Output[str]:
+        """Write the seed onto a disk of its own, which cloud-init looks for; return its id.
+
+        Not the provider's disk, which may hang (scripts/vms/seed.py says why). `mend` knows it by its triggers.
+        """
+        name = seed.digest.apply(lambda digest: f"{self._called(args.name)}-seed-{digest}.iso")
+        disk = run_here(
             f"{args.name}-seed",
-            name=seed.digest.apply(lambda digest: f"{self._called(args.name)}-seed-{digest}.iso"),
-            pool=hypervisor.pool,
-            user_data=seed.user_data,
-            meta_data=seed.meta_data,
-            network_config=seed.network_config,
-            opts=hypervisor.store(opts),
+            "scripts.vms write-seed",
+            {
+                "uri": hypervisor.uri,
+                "pool": hypervisor.pool,
+                "name": name,
+                "user_data": seed.user_data,
+                "meta_data": seed.meta_data,
+                "network_config": seed.network_config,
+            },
+            hypervisor.in_turn(opts),
+            delete="scripts.vms remove-seed",
+            triggers=[hypervisor.uri, hypervisor.pool, name],
         )
         hypervisor.stored.append(disk)
-        return disk
+        return pulumi.Output.unsecret(disk.stdout)
 
     def _data_disks(
         self, hypervisor: Hypervisor, args: MachineArgs, opts: pulumi.ResourceOptions

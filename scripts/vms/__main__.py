@@ -1,4 +1,4 @@
-"""`python -m scripts.vms VERB`: reach, check, ready and stop read JSON on standard input.
+"""`python -m scripts.vms VERB`: reach, check, write-seed, remove-seed, ready and stop read JSON on standard input.
 
 mend and let-go read the state there, and print it where something is lost: it is to be imported then. These and purge
 take --prefix, the hypervisors' --uri, and --pool. on and off take the machine's host and where it is.
@@ -27,7 +27,8 @@ from scripts.vms.mend import (
     sweep,
 )
 from scripts.vms.reach import reach
-from scripts.vms.spec import Machine, Needs, Wanted
+from scripts.vms.seed import remove_seed, write_seed
+from scripts.vms.spec import Machine, Needs, SeedDisk, Wanted
 from scripts.vms.virsh import answers, require
 
 
@@ -43,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, action, text in (
         ("reach", _reach, "does this hypervisor answer, and with which kind of machine?"),
         ("check", _check, "has it what the stack's machines need?"),
+        ("write-seed", _write_seed, "make a machine's seed disk"),
+        ("remove-seed", _remove_seed, "delete it"),
         ("ready", _ready, "wait until a machine answers"),
         ("stop", _stop, "shut a machine down"),
     ):
@@ -83,6 +86,14 @@ def _ask(arguments: argparse.Namespace) -> None:
 
 def _check(_: argparse.Namespace) -> None:
     check_hypervisor(Needs.parse(sys.stdin.read()))
+
+
+def _write_seed(_: argparse.Namespace) -> None:
+    print(write_seed(SeedDisk.parse(sys.stdin.read())))
+
+
+def _remove_seed(_: argparse.Namespace) -> None:
+    remove_seed(SeedDisk.parse(sys.stdin.read()))
 
 
 def _ready(_: argparse.Namespace) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 PROVIDER = "pulumi:providers:libvirt"
+COMMAND, WRITE_SEED = "command:local:Command", "scripts.vms write-seed"
 TYPES = {
     "libvirt:index/domain:Domain": "domain",
     "libvirt:index/volume:Volume": "volume",
-    "libvirt:index/cloudInitDisk:CloudInitDisk": "volume",
+    "libvirt:index/cloudInitDisk:CloudInitDisk": "volume",  # a seed disk that an older program made
     "libvirt:index/network:Network": "network",
     "libvirt:index/pool:Pool": "pool",
 }
@@ -17,6 +18,8 @@ TYPES = {
 @dataclass(frozen=True)
 class Known:
     """A thing that the state has: its kind, its id (a UUID, or a volume's key), its name in libvirt, and its place.
+
+    A seed disk's id is its name: what its command printed is secret, for what it read is.
 
     `condemned` is what has been replaced already and waits for its deletion. `disks` are the ids of the volumes that it
     was made over: a machine's disks by the property that has them, and the image below a root disk.
@@ -40,7 +43,17 @@ def known_things(export: Mapping[str, Any]) -> list[Known]:
         if entry.get("type") == PROVIDER
     }
     return [
-        Known(
+        thing
+        for entry in resources
+        if entry.get("id") and not entry.get("pendingReplacement")
+        for thing in (_seed(entry) if entry.get("type") == COMMAND else _made(entry, uris))
+    ]
+
+
+def _made(entry: Mapping[str, Any], uris: Mapping[str, str]) -> Iterator[Known]:
+    """What libvirt's provider made, if it is that."""
+    if entry.get("type") in TYPES:
+        yield Known(
             kind=TYPES[entry["type"]],
             id=volume_of(entry["id"]),
             name=str((entry.get("outputs") or {}).get("name", "")),
@@ -49,9 +62,14 @@ def known_things(export: Mapping[str, Any]) -> list[Known]:
             condemned=bool(entry.get("delete")),
             disks=tuple(_disks(entry.get("inputs") or {})),
         )
-        for entry in resources
-        if entry.get("type") in TYPES and entry.get("id") and not entry.get("pendingReplacement")
-    ]
+
+
+def _seed(entry: Mapping[str, Any]) -> Iterator[Known]:
+    """A seed disk, if the command makes one: components/libvirt.py has hypervisor, pool and name in its triggers."""
+    inputs = entry.get("inputs") or {}
+    if WRITE_SEED in str(inputs.get("create")):
+        uri, _, name = (str(part) for part in inputs["triggers"])
+        yield Known("volume", name, name, uri, str(entry["urn"]), bool(entry.get("delete")))
 
 
 def _disks(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """What the program asks for, read from JSON: what a hypervisor must offer, and single machines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scripts.specification import Specification
@@ -37,6 +37,18 @@ class Needs(Spec):
     hosts: dict[str, str]
     disk_mb: int
     memory_mb: int
+
+
+@dataclass(frozen=True)
+class SeedDisk(Spec):
+    """A machine's seed: its hypervisor, the pool it is in, its name there, and cloud-init's three documents."""
+
+    uri: str
+    pool: str
+    name: str
+    user_data: str = field(repr=False)
+    meta_data: str
+    network_config: str
 
 
 @dataclass(frozen=True)

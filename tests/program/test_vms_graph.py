@@ -21,11 +21,7 @@ from tests.conftest import write_artifact
 
 ROOT = Path(__file__).parents[2]
 DOMAIN, VOLUME = "libvirt:index/domain:Domain", "libvirt:index/volume:Volume"
-SEED, NETWORK, POOL = (
-    "libvirt:index/cloudInitDisk:CloudInitDisk",
-    "libvirt:index/network:Network",
-    "libvirt:index/pool:Pool",
-)
+NETWORK, POOL, COMMAND = "libvirt:index/network:Network", "libvirt:index/pool:Pool", "command:local:Command"
 IMAGE = [sys.executable, "-m", "scripts.image", "disk"]
 FOUR = {site: f"qemu+ssh://root@hv{number}/system" for number, site in enumerate("abcd", 1)}
 FOUR |= {"ns-1": FOUR["a"], "ns-2": FOUR["b"], "control": FOUR["c"], "runner": FOUR["d"]}
@@ -42,6 +38,15 @@ class Preview:
     def of(self, type_: str) -> dict[str, dict[str, Any]]:
         """Name in the program -> inputs."""
         return {state["urn"].rpartition("::")[2]: state["inputs"] for state in self.states if state["type"] == type_}
+
+    def seeds(self) -> dict[str, dict[str, Any]]:
+        """Host -> inputs of the command that writes its seed disk."""
+        commands = self.of(COMMAND).items()
+        return {
+            name.removesuffix("-seed"): inputs
+            for name, inputs in commands
+            if inputs["create"].endswith("scripts.vms write-seed")
+        }
 
     def provider_of(self, name: str) -> str:
         """The hypervisor that a resource is made at."""
@@ -148,16 +153,18 @@ def test_one_hypervisor_gets_sixteen_machines_with_their_disks_on_a_network_and_
 ) -> None:
     assert one.operations == {"create"}
     # A root disk a machine, a data disk for each database and the journal, and the image they are laid over, once.
-    wanted = {DOMAIN: 16, SEED: 16, VOLUME: 16 + 5 + 1, NETWORK: 1, POOL: 1}
+    wanted = {DOMAIN: 16, VOLUME: 16 + 5 + 1, NETWORK: 1, POOL: 1}
     assert {type_: one.counts[type_] for type_ in wanted} == wanted
+    assert len(one.seeds()) == 16
     (network,) = one.of(NETWORK).values()
     assert (network["mode"], network["addresses"]) == ("nat", ["10.87.0.0/24"])
     assert one.provider_of("db-c-machine") == "local"
 
 
 def test_four_hypervisors_get_a_site_each_the_image_once_each_and_the_bridge_that_is_there(four: Preview) -> None:
-    wanted = {DOMAIN: 16, SEED: 16, VOLUME: 16 + 5 + 4, NETWORK: 0, POOL: 4}
+    wanted = {DOMAIN: 16, VOLUME: 16 + 5 + 4, NETWORK: 0, POOL: 4}
     assert {type_: four.counts[type_] for type_ in wanted} == wanted
+    assert Counter(seed["triggers"][0] for seed in four.seeds().values()) == dict.fromkeys(FOUR.values(), 4)
     machines = four.of(DOMAIN)
     assert Counter(four.provider_of(name) for name in machines) == {"hv1": 4, "hv2": 4, "hv3": 4, "hv4": 4}
     assert [four.provider_of(f"{role}-b-machine") for role in ("lb", "app", "db")] == ["hv2"] * 3
@@ -173,10 +180,10 @@ def test_machines_have_the_sizes_of_their_roles(one: Preview) -> None:
     }  # fmt: skip
 
 
-def test_what_holds_keys_is_secret_and_the_rest_of_a_seed_is_not(one: Preview) -> None:
-    for seed in one.of(SEED).values():
-        assert seed["userData"] == "[secret]"
-        assert "addresses: [10.87.0." in seed["networkConfig"]
+def test_what_holds_keys_is_secret_and_where_a_seed_is_is_not(one: Preview) -> None:
+    for host, seed in one.seeds().items():
+        assert seed["stdin"] == "[secret]"
+        assert seed["triggers"][:2] == ["qemu:///system", "evenkeel-libvirt"], host
 
 
 def test_the_same_services_are_configured_on_machines_as_in_containers(one: Preview) -> None:
@@ -201,8 +208,7 @@ def test_without_the_plugin_a_preview_shows_which_machines_another_image_takes(t
     assert not [name for name in replaced if name.endswith("-disk")], "data disks stay"
 
 
-def test_another_size_or_name_is_another_machine_and_another_name_or_seed_another_disk(one: Preview) -> None:
+def test_another_size_or_name_is_another_machine_and_another_name_another_disk(one: Preview) -> None:
     anew = {name_of(state): set(state.get("replaceOnChanges", ())) for state in one.states}
     assert {"name", "memory", "vcpu"} <= anew["app-a-machine"]
-    assert {"name", "userData", "metaData", "networkConfig"} <= anew["app-a-seed"]
     assert {"name", "baseVolumeId"} <= anew["app-a-root"]

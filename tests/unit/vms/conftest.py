@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """#!{python}
-import json, pathlib, sys
+import json, pathlib, shutil, sys
 here = pathlib.Path(__file__).parent
 verb = [word for word in sys.argv[1:] if word != "--quiet"][2:]
 with (here / "asked").open("a") as stream:
     stream.write(" ".join(verb) + "\\n")
+kept = json.loads((here / "kept").read_text())
+if verb[0] in kept:
+    shutil.copy(verb[-1], kept[verb[0]])
 answers = json.loads((here / "answers").read_text())
 if "qemu+ssh" in sys.argv[2] and (here / "only_here").exists():
     sys.exit("error: no route to host")
@@ -32,6 +35,7 @@ class FakeVirsh:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._answers: dict[str, tuple[int, str, str]] = {}
+        (folder / "kept").write_text("{}")
         (folder / "virsh").write_text(PROGRAM.format(python=sys.executable))
         (folder / "virsh").chmod(0o755)
         self._save()
@@ -43,6 +47,10 @@ class FakeVirsh:
         """What it says to anything that begins like this; with an error it fails."""
         self._answers[start] = (1 if error else 0, out, error)
         self._save()
+
+    def keep(self, verb: str, place: Path) -> None:
+        """Keep a copy of the file that is named last in what it is asked by this verb, with its mode."""
+        (self._folder / "kept").write_text(json.dumps({verb: str(place)}))
 
     def answer_only_here(self) -> None:
         """From now on there is no way to other machines' hypervisors."""

@@ -34,13 +34,26 @@ PROVIDER = "urn:pulumi:t::evenkeel::pulumi:providers:libvirt::hypervisor-local-p
 
 
 def entry(kind: str, name: str, id_: str, called: str, **more: Any) -> dict[str, Any]:
-    types = {"domain": "domain:Domain", "volume": "volume:Volume", "seed": "cloudInitDisk:CloudInitDisk"}
+    types = {"domain": "domain:Domain", "volume": "volume:Volume"}
     return {
         "urn": f"urn:pulumi:t::evenkeel::x::{name}",
         "type": f"libvirt:index/{types[kind]}",
         "id": id_,
         "outputs": {"name": called},
         "provider": f"{PROVIDER}::some-id",
+        **more,
+    }
+
+
+def seed(name: str, called: str, uri: str = URI, **more: Any) -> dict[str, Any]:
+    """What the state has of a seed disk: a command, whose output is secret."""
+    made = {"create": "exec .venv/bin/python -m scripts.vms write-seed", "triggers": [uri, "evenkeel-t", called]}
+    return {
+        "urn": f"urn:pulumi:t::evenkeel::x::{name}",
+        "type": "command:local:Command",
+        "id": "echo0",
+        "inputs": made,
+        "outputs": {"stdout": {"4dabf18193072939515e22adb298388d": "secret"}},
         **more,
     }
 
@@ -83,7 +96,7 @@ def test_what_a_killed_update_left_is_removed_and_what_the_state_knows_stays(ful
         state(
             entry("domain", "db-a-machine", "uuid-db-a", "evenkeel-t-db-a"),
             entry("volume", "db-a-data-disk", "/p/evenkeel-t-db-a-data.qcow2", "evenkeel-t-db-a-data.qcow2"),
-            entry("seed", "db-a-seed", "/p/evenkeel-t-db-a-seed-0123.iso;uuid", "x"),
+            seed("db-a-seed", "evenkeel-t-db-a-seed-0123.iso"),
             entry("volume", "pool", "uuid-pool", "x"),
             entry("volume", "net", "uuid-net", "x"),
         )
@@ -228,6 +241,26 @@ def test_a_machine_that_has_lost_a_disk_is_another_than_the_program_wants(full: 
     _, first, second = settle(losses, export)["deployment"]["resources"]
     assert (first["inputs"], first["outputs"]) == ({"name": "evenkeel-t-db-a"}, {"name": "evenkeel-t-db-a", "vcpu": 1})
     assert second["inputs"] == second["outputs"] == {"name": "evenkeel-t-lb-a"}
+
+
+def test_a_seed_disk_that_is_gone_or_at_another_hypervisor_is_made_anew_and_its_machine_with_it(
+    full: FakeVirsh,
+) -> None:
+    kept, lost = "evenkeel-t-db-a-seed-0123.iso", "evenkeel-t-lb-a-seed-4567.iso"
+    export = state(
+        seed("db-a-seed", kept),
+        seed("lb-a-seed", lost),
+        entry("domain", "db-a-machine", "uuid-db-a", "db-a", inputs={"cloudinit": f"/p/{kept};{kept}"}),
+        entry("domain", "lb-a-machine", "uuid-lb-a", "lb-a", inputs={"cloudinit": f"/p/{lost};{lost}"}),
+        seed("old-seed", "evenkeel-t-db-a-seed-89ab.iso", delete=True),
+    )
+    losses = find_losses([URI], "evenkeel-t", known_things(export))
+    assert [thing.name for thing in losses.gone] == [lost]
+    assert {thing.name: missing for thing, missing in losses.bare.items()} == {"lb-a": {"cloudinit"}}
+    left = [entry["urn"].rpartition("::")[2] for entry in settle(losses, export)["deployment"]["resources"]]
+    assert "lb-a-seed" not in left
+    assert "db-a-seed" in left
+    assert hypervisors_of(state(seed("db-b-seed", kept, DEAD))) == [DEAD]
 
 
 def test_a_root_disk_whose_image_is_gone_goes_with_it_and_its_machine_is_made_anew(full: FakeVirsh) -> None:
