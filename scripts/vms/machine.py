@@ -12,6 +12,8 @@ from scripts.vms.virsh import run_virsh, virsh
 READY_SECONDS = {"kvm": 300.0, "qemu": 3600.0}
 STOP_SECONDS = {"kvm": 60.0, "qemu": 300.0}
 POLL_SECONDS = 1.0
+# One that is shutting down still has its name: the provider would undefine it under way, and find it there after that.
+ALIVE = {"running", "in shutdown"}
 
 
 def await_machine(machine: Machine) -> dict[str, str]:
@@ -29,14 +31,15 @@ def await_machine(machine: Machine) -> dict[str, str]:
 
 def stop_machine(machine: Machine) -> None:
     """Shut the machine down as an administrator would; one that does not follow, or is gone, stops nobody."""
-    if state_of(machine) != "running":
+    if state_of(machine) not in ALIVE:
         return
     begun = time.monotonic()
     seconds = STOP_SECONDS[type_of(machine)]
     run_virsh(machine.uri, "shutdown", machine.id, "--mode", "acpi")
-    while state_of(machine) == "running":
+    while state_of(machine) in ALIVE:
         if time.monotonic() - begun > seconds:
-            print(f"{machine.name} does not shut down: it will be switched off", file=sys.stderr)
+            print(f"{machine.name} does not shut down: it is switched off", file=sys.stderr)
+            run_virsh(machine.uri, "destroy", machine.id)
             return
         time.sleep(POLL_SECONDS)
 
@@ -44,7 +47,7 @@ def stop_machine(machine: Machine) -> None:
 def switch_off(machine: Machine) -> None:
     """Shut the machine down, and have it off in the end."""
     stop_machine(machine)
-    if state_of(machine) == "running":
+    if state_of(machine) in ALIVE:
         virsh(machine.uri, "destroy", machine.id, what=f"Switching off host {machine.name}")
 
 

@@ -334,7 +334,16 @@ def test_a_machine_is_asked_to_shut_down_before_it_goes(virsh: FakeVirsh, monkey
     virsh.answer("domstate", "running\n")
     monkeypatch.setattr("scripts.vms.machine.STOP_SECONDS", {"kvm": 0.0, "qemu": 0.0})
     stop_machine(Machine(URI, "x", "db-a", "10.99.0.22"))
-    assert "shutdown x --mode acpi" in virsh.asked
+    assert virsh.asked.index("shutdown x --mode acpi") < virsh.asked.index("destroy x")
+
+
+def test_a_machine_that_is_shutting_down_is_waited_for(virsh: FakeVirsh, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = iter(["running", "in shutdown", "in shutdown", "shut off"])
+    monkeypatch.setattr("scripts.vms.machine.state_of", lambda _: next(states))
+    monkeypatch.setattr("scripts.vms.machine.POLL_SECONDS", 0.0)
+    stop_machine(Machine(URI, "x", "db-a", "10.99.0.22"))
+    assert next(states, None) is None
+    assert not [line for line in virsh.asked if line.startswith("destroy")]
 
 
 def test_a_machine_that_does_not_shut_down_is_switched_off_where_it_is_to_be_off(
