@@ -209,21 +209,23 @@ class Libvirt(pulumi.ComponentResource):
 
         Not the provider's disk, which may hang (scripts/vms/seed.py says why). `mend` knows it by its triggers.
         """
-        name = seed.digest.apply(lambda digest: f"{self._called(args.name)}-seed-{digest}.iso")
+        place = {
+            "uri": hypervisor.uri,
+            "pool": hypervisor.pool,
+            "name": seed.digest.apply(lambda digest: f"{self._called(args.name)}-seed-{digest}.iso"),
+        }
         disk = run_here(
             f"{args.name}-seed",
             "scripts.vms write-seed",
             {
-                "uri": hypervisor.uri,
-                "pool": hypervisor.pool,
-                "name": name,
+                **place,
                 "user_data": seed.user_data,
                 "meta_data": seed.meta_data,
                 "network_config": seed.network_config,
             },
             hypervisor.in_turn(opts),
             delete="scripts.vms remove-seed",
-            triggers=[hypervisor.uri, hypervisor.pool, name],
+            triggers=list(place.values()),
         )
         hypervisor.stored.append(disk)
         return pulumi.Output.unsecret(disk.stdout)

@@ -68,9 +68,7 @@ def sweep(uris: Iterable[str], prefix: str, known: Iterable[Known]) -> list[str]
     """Remove what the stack's name is on and the state does not know, but no data; returns what was done, in words."""
     ids = {thing.id for thing in known}
     return [
-        told
-        for uri in uris
-        for told in _sweep(uri, [each for each in find_things(uri, prefix) if not ids & {each.id, each.name}])
+        told for uri in uris for told in _sweep(uri, [each for each in find_things(uri, prefix) if not ids & each.ids])
     ]
 
 
@@ -92,7 +90,7 @@ def _sweep(uri: str, unknown: list[Thing]) -> list[str]:
 def find_losses(uris: Iterable[str], prefix: str, known: Iterable[Known]) -> Losses:
     """What the state knows of these hypervisors and they do not have."""
     losses = Losses()
-    present = {uri: {key for thing in find_things(uri, prefix) for key in (thing.id, thing.name)} for uri in uris}
+    present = {uri: {id_ for thing in find_things(uri, prefix) for id_ in thing.ids} for uri in uris}
     for thing in known:  # an image comes before the disks over it, and those before their machine
         if thing.condemned or thing.uri not in present:
             continue

@@ -10,7 +10,8 @@ from tempfile import NamedTemporaryFile
 from pycdlib import PyCdlib
 
 from scripts.vms.spec import SeedDisk
-from scripts.vms.virsh import lines, virsh
+from scripts.vms.things import remove, volumes_in
+from scripts.vms.virsh import virsh
 
 LABEL = "cidata"
 
@@ -34,9 +35,9 @@ def write_seed(disk: SeedDisk) -> str:
 
 def remove_seed(disk: SeedDisk) -> None:
     """Delete the disk; one that is not there stops nobody."""
-    listed = lines(disk.uri, "vol-list", disk.pool, what=f"Listing the storage pool {disk.pool}")
-    if disk.name in {line.split()[0] for line in listed}:
-        virsh(disk.uri, "vol-delete", "--pool", disk.pool, disk.name, what=f"Removing the disk {disk.name}")
+    for volume in volumes_in(disk.uri, disk.pool):
+        if volume.name == disk.name:
+            remove(disk.uri, volume)
 
 
 def image_of(documents: dict[str, str]) -> bytes:

@@ -22,6 +22,11 @@ class Thing:
     name: str
 
     @property
+    def ids(self) -> set[str]:
+        """All that the state may know it by; a seed disk is known by its name."""
+        return {self.id, self.name}
+
+    @property
     def holds_data(self) -> bool:
         """Whether it is a disk whose data outlive the machine."""
         return self.kind == "volume" and DATA_DISK.search(self.name) is not None
@@ -43,11 +48,15 @@ def _volumes(uri: str, prefix: str) -> list[Thing]:
     found = []
     for pool in lines(uri, "pool-list", "--name", what="Listing the storage pools"):
         run_virsh(uri, "pool-refresh", pool)
-        for line in lines(uri, "vol-list", pool, what=f"Listing the storage pool {pool}"):
-            name, _, path = line.partition(" ")
-            if pattern.fullmatch(name):
-                found.append(Thing("volume", path.strip(), name))
+        found += [volume for volume in volumes_in(uri, pool) if pattern.fullmatch(volume.name)]
     return found
+
+
+def volumes_in(uri: str, pool: str) -> list[Thing]:
+    """Every volume of a storage pool, whoever's it is."""
+    listed = lines(uri, "vol-list", pool, what=f"Listing the storage pool {pool}")
+    parts = [line.partition(" ") for line in listed]
+    return [Thing("volume", path.strip(), name) for name, _, path in parts]
 
 
 def _networks(uri: str, prefix: str) -> list[Thing]:

@@ -24,7 +24,7 @@ import pytest
 from scripts.experiment.load.attack import Load, LoadTest
 from scripts.inventory import Role, load
 from tests.system.deployer import PULUMI, again, configure, of_session, release
-from tests.system.running import ROOT, RunningStack, make, wait_for
+from tests.system.running import ROOT, RunningStack, make, pulumi, wait_for
 
 pytestmark = [
     pytest.mark.system,
@@ -64,8 +64,7 @@ def left_over() -> dict[str, list[str]]:
 def vms() -> Iterator[RunningStack]:
     """The small stack on virtual machines, all of it serving its first version."""
     try:
-        create = ["stack", "select", "--create", "--secrets-provider", "passphrase", "--stack", STACK]
-        subprocess.run([PULUMI, *create], cwd=ROOT, check=True)
+        pulumi("stack", "select", "--create", stack=STACK)
         configure(STACK, libvirtDomainType=os.environ.get("EVENKEEL_VMS_TYPE", ""))
         make("vms", STACK, HOURS)
         yield RunningStack(load(STACK, refresh=True))
