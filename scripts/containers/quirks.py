@@ -16,7 +16,8 @@ from scripts.containers.podman import reason, run_podman
 from scripts.containers.weight import group_for
 
 CACHE = Path(__file__).resolve().parents[2] / ".evenkeel" / "cache"
-CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW"
+# SYS_NICE: what yields to users while it starts must be let out of that again (scripts/host/evenkeel_yield.py).
+CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW,SYS_NICE"
 RUNTIMES = ("", "crun", "runc")
 # What systemd does for every sandboxed service.
 TRIAL = ("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt")

@@ -4,14 +4,14 @@
     evenkeel-slot install SLOT SHA256 [NAME=TABLE...] < artifact.tar.gz
                                           check, unpack and put in place (the slot must be stopped or hold the same
                                           artifact); the version finds its table NAME as TABLE in the database
-    evenkeel-slot start SLOT              start and wait until it is ready
-    evenkeel-slot warm SLOT COUNT         send COUNT of the manifest's smoke GETs; how they went, as JSON
+    evenkeel-slot start SLOT [COUNT]      start and wait until it is ready, then send COUNT of the manifest's smoke
+                                          GETs; how it went, as JSON. Meanwhile it yields to users
     evenkeel-slot smoke SLOT              make the manifest's smoke checks; how they went, as JSON
     evenkeel-slot stop SLOT               stop gracefully
     evenkeel-slot show                    both slots, as JSON
     evenkeel-slot exec SLOT               become the slot's program (what the unit app@SLOT runs)
 
-start, warm and smoke take --slowness=N at the end: all their limits of time are N times as long.
+start and smoke take --slowness=N at the end: all their limits of time are N times as long.
 
 A slot is /srv/app/SLOT: `current/` is the unpacked artifact, `artifact.tar.gz` the artifact itself, `slot.json` says
 what it is and which tables it works on, told to the program as DATABASE_TABLE_NAME. Its limits are a drop-in of its own
@@ -20,31 +20,28 @@ unit, so that a version never touches the other slot's.
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import json
 import os
 import pwd
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
-import tempfile
 import time
-import tomllib
 from typing import Any, NoReturn
 
 import evenkeel_memory
-import evenkeel_smoke
+import evenkeel_yield
+
+# What only some verbs need is imported where it is: with all of it each start would take three times as long, and a
+# release starts this some thirty times on machines that serve.
 
 ROOT = "/srv/app"
 SLOTS = ("blue", "green")
 ENVIRONMENT = "/etc/evenkeel/app-{slot}.env"
 LIMITS = "/etc/systemd/system/app@{slot}.service.d/limits.conf"
 FACTS = ("NRestarts", "ActiveState", "ActiveEnterTimestamp", "MemoryCurrent")
-CHUNK = 1 << 20
 LOOKS_A_SECOND = 5
+YIELD_SECONDS = 30.0
 SLOWNESS = re.compile(r"--slowness=([1-9][0-9]?)")
 TABLE = re.compile(r"[a-z][a-z0-9_]{0,47}=[a-z][a-z0-9_]{0,47}")
 
@@ -81,48 +78,10 @@ def environment(slot: str) -> dict[str, str]:
         return {key: value for key, _, value in pairs}
 
 
-def receive(target: str, sha256: str) -> None:
-    """Copy standard input to `target`; fail if its digest is not `sha256`."""
-    digest = hashlib.sha256()
-    with open(target, "wb") as file:
-        while chunk := sys.stdin.buffer.read(CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-    if digest.hexdigest() != sha256:
-        fail(f"the artifact's sha256 is {digest.hexdigest()}, expected {sha256}; nothing was changed")
-
-
-def unpack(archive: str, target: str) -> None:
-    """Unpack `archive` into `target`, refusing anything that would land outside it.
-
-    Only plain files, directories and links within the archive are taken, and nothing beneath a link: a link could
-    send what lies beneath it anywhere. components/artifact.py refuses the same before an artifact comes this far.
-    """
-    base = os.path.realpath(target)
-    with tarfile.open(archive, "r:gz") as tar:
-        members = tar.getmembers()
-        links = {os.path.normpath(member.name) for member in members if member.issym()}
-        for member in members:
-            path = os.path.normpath(member.name)
-            points_at = os.path.join(os.path.dirname(path), member.linkname) if member.issym() else path
-            inside = all(is_inside(each) for each in (member.name, points_at))
-            beneath_link = any(path.startswith(f"{link}/") for link in links)
-            if not (member.isfile() or member.isdir() or member.issym()) or not inside or beneath_link:
-                fail(f"the artifact has an entry that may leave its directory: {member.name}; nothing was changed")
-            member.uid = member.gid = 0
-            member.uname = member.gname = "root"
-            member.mode = (member.mode | 0o444) & 0o755
-        tar.extractall(base)  # noqa: S202 - every member was checked above
-
-
-def is_inside(path: str) -> bool:
-    """Tell whether a relative path stays in the directory that it is relative to."""
-    plain = os.path.normpath(path)
-    return not os.path.isabs(plain) and plain != ".." and not plain.startswith("../")
-
-
 def manifest_of(directory: str) -> dict[str, Any]:
     """Return the artifact's manifest."""
+    import tomllib  # noqa: PLC0415
+
     try:
         with open(f"{directory}/evenkeel.toml", "rb") as file:
             return tomllib.load(file)
@@ -139,10 +98,11 @@ def tables_of(arguments: list[str]) -> dict[str, str]:
 
 def install(slot: str, sha256: str, tables: dict[str, str] | None = None) -> None:
     """Put the artifact on standard input into the slot, to work on these tables."""
+    import evenkeel_archive  # noqa: PLC0415
+
     known, tables = described(slot), tables or {}
     if known and known["sha256"] == sha256:
-        while sys.stdin.buffer.read(CHUNK):
-            pass
+        evenkeel_archive.skip()
         if known.get("tables", {}) != tables:
             move_to(slot, known, tables)
         limit(slot, known["limits"])
@@ -152,19 +112,34 @@ def install(slot: str, sha256: str, tables: dict[str, str] | None = None) -> Non
         fail(f"slot {slot} is running {known['version'] if known else 'something'}; stop it before installing into it")
     home = f"{ROOT}/{slot}"
     os.makedirs(home, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as incoming:
-        receive(f"{incoming}/artifact", sha256)
-        os.mkdir(f"{incoming}/tree", 0o755)
-        unpack(f"{incoming}/artifact", f"{incoming}/tree")
-        manifest = manifest_of(f"{incoming}/tree")
-        replace(home, f"{incoming}/tree", f"{incoming}/artifact")
+    try:
+        manifest = take(home, sha256)
+    except evenkeel_archive.ArchiveError as error:
+        fail(str(error))
     limit(slot, manifest.get("limits", {}))
     describe(home, manifest, sha256, tables)
     print(json.dumps({"slot": slot, "version": manifest["version"], "changed": True}))
 
 
+def take(home: str, sha256: str) -> dict[str, Any]:
+    """Receive the artifact, unpack it and put it into the slot's directory; return its manifest."""
+    import tempfile  # noqa: PLC0415
+
+    import evenkeel_archive  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as incoming:
+        evenkeel_archive.receive(f"{incoming}/artifact", sha256)
+        os.mkdir(f"{incoming}/tree", 0o755)
+        evenkeel_archive.unpack(f"{incoming}/artifact", f"{incoming}/tree")
+        manifest = manifest_of(f"{incoming}/tree")
+        replace(home, f"{incoming}/tree", f"{incoming}/artifact")
+    return manifest
+
+
 def replace(home: str, tree: str, archive: str) -> None:
     """Put the unpacked tree and the archive in the place of the slot's current ones."""
+    import shutil  # noqa: PLC0415
+
     if os.path.exists(f"{home}/slot.json"):
         os.unlink(f"{home}/slot.json")
     shutil.rmtree(f"{home}/current", ignore_errors=True)
@@ -212,33 +187,38 @@ def write_facts(home: str, facts: dict[str, Any]) -> None:
     os.replace(f"{home}/slot.json.new", f"{home}/slot.json")
 
 
-def answers(address: str, path: str, seconds: float = 1) -> bool:
-    """Tell whether `address` ("host:port") answers a GET of `path` with 200 within that time."""
-    connection = http.client.HTTPConnection(address, timeout=seconds)
-    try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def held(slot: str) -> dict[str, Any]:
     """Return what the slot holds; fail if it is empty."""
     return described(slot) or fail(f"slot {slot} is empty; install a version first")
 
 
-def start(slot: str, slowness: int = 1) -> None:
-    """Start the slot and wait until it is ready, on a slow host so many times longer."""
+def start(slot: str, slowness: int = 1, count: int = 0) -> None:
+    """Start the slot, wait until it is ready, and warm it with so many requests; on a slow host all so much longer."""
     facts = held(slot)
-    subprocess.run(["systemctl", "reset-failed", unit(slot)], check=False, capture_output=True)
-    subprocess.run(["systemctl", "enable", "--quiet", unit(slot)], check=False)
-    subprocess.run(["systemctl", "start", unit(slot)], check=False, capture_output=True)
-    begin = time.monotonic()
     seconds = float(facts["limits"].get("start_seconds", 60)) * slowness
-    wait_until_ready(slot, facts["http"].get("ready", "/ready"), seconds, slowness)
-    print(json.dumps({"slot": slot, "version": facts["version"], "seconds": round(time.monotonic() - begin, 2)}))
+    begin, done = time.monotonic(), {"slot": slot, "version": facts["version"]}
+    with evenkeel_yield.yielding(slot, user_of(slot), min(seconds / 2, YIELD_SECONDS * slowness)):
+        bring_up(slot)
+        wait_until_ready(slot, facts["http"].get("ready", "/ready"), seconds, slowness)
+        done["seconds"] = round(time.monotonic() - begin, 2)
+        if count:
+            import evenkeel_smoke  # noqa: PLC0415
+
+            done["warmed"] = evenkeel_smoke.warm(address_of(slot), checks_of(slot), count, slowness)
+    print(json.dumps(done))
+
+
+def bring_up(slot: str) -> None:
+    """Have systemd start the slot's unit, now and when the host starts."""
+    subprocess.run(["systemctl", "reset-failed", unit(slot)], check=False, capture_output=True)
+    # systemd reads these links when the host starts; to read all its units now would take a tenth of a second.
+    subprocess.run(["systemctl", "enable", "--quiet", "--no-reload", unit(slot)], check=False)
+    subprocess.run(["systemctl", "start", unit(slot)], check=False, capture_output=True)
+
+
+def user_of(slot: str) -> int:
+    """Return the number of the slot's own user."""
+    return pwd.getpwnam(f"app-{slot}").pw_uid
 
 
 def address_of(slot: str) -> str:
@@ -248,6 +228,8 @@ def address_of(slot: str) -> str:
 
 def wait_until_ready(slot: str, path: str, seconds: float, answer_seconds: float = 1) -> None:
     """Poll the slot until it answers; fail with its last log lines if it does not in that time."""
+    from evenkeel_smoke import answers  # noqa: PLC0415
+
     end, begun, address, looks = time.monotonic() + seconds, time.time() - 1, address_of(slot), 0
     while not answers(address, path, answer_seconds):
         late, looks = time.monotonic() > end, looks + 1
@@ -272,7 +254,7 @@ def last_words(slot: str, since: float) -> str:
 
 def stop(slot: str) -> None:
     """Stop the slot gracefully and keep it stopped over a reboot."""
-    subprocess.run(["systemctl", "disable", "--now", "--quiet", unit(slot)], check=True)
+    subprocess.run(["systemctl", "disable", "--now", "--quiet", "--no-reload", unit(slot)], check=True)
 
 
 def show() -> None:
@@ -299,7 +281,7 @@ def memory_of(slot: str, accounted: str) -> float:
     """Return the slot's memory in MiB; where systemd keeps no account it says «[not set]» or the largest number."""
     if accounted.isdigit() and int(accounted) < 2**60:
         return round(int(accounted) / 2**20, 1)
-    return round(evenkeel_memory.used_mb(pwd.getpwnam(f"app-{slot}").pw_uid), 1)
+    return round(evenkeel_memory.used_mb(evenkeel_memory.processes(user_of(slot))), 1)
 
 
 def checks_of(slot: str) -> list[dict[str, Any]]:
@@ -307,6 +289,15 @@ def checks_of(slot: str) -> list[dict[str, Any]]:
     held(slot)
     checks: list[dict[str, Any]] = manifest_of(f"{ROOT}/{slot}/current").get("smoke", [])
     return checks
+
+
+def smoke(slot: str, slowness: int) -> None:
+    """Make the manifest's smoke checks and print how they went."""
+    import evenkeel_smoke  # noqa: PLC0415
+
+    # A start that was killed on its way cannot have ended this, and from here on users may come.
+    evenkeel_yield.restore(user_of(slot))
+    print(json.dumps(evenkeel_smoke.smoke(address_of(slot), checks_of(slot), slowness)))
 
 
 def become(slot: str) -> None:
@@ -321,6 +312,7 @@ def become(slot: str) -> None:
         os.environ[f"DATABASE_TABLE_{name.upper()}"] = table
     if not evenkeel_memory.is_limited():
         evenkeel_memory.guard(facts["limits"].get("memory_mb", 256))
+    evenkeel_yield.join_if_asked(slot)
     program = os.path.abspath(argv[0]) if "/" in argv[0] else argv[0]
     try:
         os.execvp(program, argv)  # noqa: S606 - becoming the application is the point
@@ -332,17 +324,17 @@ def main(arguments: list[str]) -> None:
     """Do what the command line asks."""
     if len(arguments) > 1 and arguments[1] not in SLOTS:
         fail(f"slot {arguments[1]!r} is not one of {', '.join(SLOTS)}")
-    told = SLOWNESS.fullmatch(arguments[-1]) if arguments and arguments[0] in ("start", "warm", "smoke") else None
+    told = SLOWNESS.fullmatch(arguments[-1]) if arguments and arguments[0] in ("start", "smoke") else None
     slowness = int(told[1]) if told else 1
     match arguments[:-1] if told else arguments:
         case ["install", slot, sha256, *named]:
             install(slot, sha256, tables_of(named))
         case ["start", slot]:
             start(slot, slowness)
-        case ["warm", slot, count] if count.isdigit():
-            print(json.dumps(evenkeel_smoke.warm(address_of(slot), checks_of(slot), int(count), slowness)))
+        case ["start", slot, count] if count.isdigit():
+            start(slot, slowness, int(count))
         case ["smoke", slot]:
-            print(json.dumps(evenkeel_smoke.smoke(address_of(slot), checks_of(slot), slowness)))
+            smoke(slot, slowness)
         case ["stop", slot]:
             stop(slot)
         case ["show"]:
@@ -350,7 +342,7 @@ def main(arguments: list[str]) -> None:
         case ["exec", slot]:
             become(slot)
         case _:
-            words = "install SLOT SHA256 [NAME=TABLE...], start, warm SLOT COUNT, smoke, stop or exec SLOT"
+            words = "install SLOT SHA256 [NAME=TABLE...], start SLOT [COUNT], smoke, stop or exec SLOT"
             fail(f"use {words}, or show")
 
 

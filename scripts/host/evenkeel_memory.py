@@ -13,7 +13,8 @@ import os
 import signal
 import time
 
-INTERVAL = 0.25
+# Seconds between two looks: the longer, the more is left. Eight such processes on one machine are felt by its users.
+SHORTEST, LONGEST = 0.25, 0.5
 
 
 def is_limited() -> bool:
@@ -38,16 +39,21 @@ def processes(user: int) -> list[int]:
     return found
 
 
-def used_mb(user: int) -> float:
-    """Return the memory of the user's processes that cannot be given back, in MiB."""
+def used_mb(watched: list[int]) -> float:
+    """Return the memory of these processes that cannot be given back, in MiB."""
     total = 0
-    for process in processes(user):
+    for process in watched:
         try:
             with open(f"/proc/{process}/status", encoding="utf-8") as file:
                 total += sum(int(line.split()[1]) for line in file if line.startswith(("RssAnon:", "RssShmem:")))
         except (FileNotFoundError, ProcessLookupError):
             continue
     return total / 1024
+
+
+def pause(used: float, limit_mb: float) -> float:
+    """Return the seconds until the next look: the share of the limit that is left, within bounds."""
+    return min(max(1 - used / limit_mb, SHORTEST), LONGEST)
 
 
 def guard(limit_mb: float) -> None:
@@ -59,13 +65,13 @@ def guard(limit_mb: float) -> None:
     if os.fork():
         os._exit(0)
     user = os.getuid()
-    while processes(user):
-        used = used_mb(user)
+    while watched := processes(user):
+        used = used_mb(watched)
         if used > limit_mb:
             print(f"out of memory: {used:.0f} MiB are used, {limit_mb:g} MiB is the limit; killed", flush=True)
             for process in processes(user):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
             os._exit(0)
-        time.sleep(INTERVAL)
+        time.sleep(pause(used, limit_mb))
     os._exit(0)

@@ -16,7 +16,7 @@ from scripts.ssh import CommandError, Session, SshError
 UPLOAD_SECONDS = 120.0
 START_SECONDS = 150.0
 STOP_SECONDS = 60.0
-WARM_REQUESTS = 100
+WARM_REQUESTS, WARM_SECONDS = 100, 30.0
 TURN_SECONDS = 10.0  # the next instance starts that long after the one before at the latest
 
 Answer = TypeVar("Answer")
@@ -140,22 +140,19 @@ def install(
     started = not (same and held.is_active)
     figures: dict[str, Any] = {"changed": not same, "started": started}
     with turns.turn():
-        session.run(slot_command(session, "start", slot), timeout=START_SECONDS)
-        return figures | (warm(session, slot) if started else {})
+        if not started:
+            session.run(slot_command(session, "start", slot), timeout=START_SECONDS)
+            return figures
+        # Users should not meet it cold. Failures are counted and no more: the smoke checks, which come next, say in
+        # words what is wrong.
+        command = slot_command(session, "start", slot, str(WARM_REQUESTS))
+        warmed = ask(session, command, timeout=START_SECONDS + WARM_SECONDS)["warmed"]
+        return figures | {"warm_p50_ms": warmed["p50_ms"], "warm_failed": warmed["failed"]}
 
 
 def slot_command(session: Session, *arguments: str) -> list[str]:
     """Return a command to evenkeel-slot, told how slow its host is; not where it is not, which older ones take too."""
     return ["evenkeel-slot", *arguments, *session.login.slowness_arguments()]
-
-
-def warm(session: Session, slot: str) -> dict[str, Any]:
-    """Send the new instance requests of its own, so that users do not meet it cold; return their median in ms.
-
-    Failures are counted and no more: the smoke checks, which come next, say in words what is wrong.
-    """
-    warmed = ask(session, slot_command(session, "warm", slot, str(WARM_REQUESTS)), timeout=60)
-    return {"warm_p50_ms": warmed["p50_ms"], "warm_failed": warmed["failed"]}
 
 
 def smoke(session: Session, slot: str) -> dict[str, Any]:

@@ -21,8 +21,14 @@ def test_a_user_s_memory_is_counted() -> None:
     with subprocess.Popen([sys.executable, "-c", HOG], stdout=subprocess.PIPE) as hog:
         assert hog.stdout is not None
         hog.stdout.readline()
-        assert evenkeel_memory.used_mb(os.getuid()) > 80
+        assert evenkeel_memory.used_mb(evenkeel_memory.processes(os.getuid())) > 80
         hog.kill()
+
+
+def test_what_comes_near_its_limit_is_looked_at_more_often() -> None:
+    import evenkeel_memory
+
+    assert [evenkeel_memory.pause(used, 100) for used in (0, 60, 75, 99, 120)] == [0.5, 0.4, 0.25, 0.25, 0.25]
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not PYTHON.exists(), reason="needs a user of its own for what is killed")

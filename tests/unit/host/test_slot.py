@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -22,6 +23,8 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "is_active", lambda slot: False)
     monkeypatch.setattr(module, "LIMITS", str(tmp_path / "units/{slot}.conf"))
     monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: None)  # systemctl
+    monkeypatch.setattr(module, "user_of", lambda slot: 64999)
+    monkeypatch.setattr(module.evenkeel_yield, "can_return", lambda: False)
     return module
 
 
@@ -168,7 +171,7 @@ def ready_after(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         clock[0] += 10
         return clock[0] > seconds
 
-    monkeypatch.setattr(tool, "answers", answers)
+    monkeypatch.setattr("evenkeel_smoke.answers", answers)
     monkeypatch.setattr(tool, "address_of", lambda slot: "127.0.0.1:8001")
     monkeypatch.setattr(tool, "last_words", lambda slot, since: "starting")
     monkeypatch.setattr(tool.time, "monotonic", lambda: clock[0])
@@ -195,20 +198,52 @@ def test_a_version_has_the_time_of_its_manifest_where_nobody_says_that_the_host_
     assert set(looks) == {1}
 
 
-@pytest.mark.parametrize("verb", [["warm", "blue", "100"], ["smoke", "blue"]])
-@pytest.mark.parametrize(("more", "slowness"), [([], 1), (["--slowness=20"], 20)])
+@pytest.mark.parametrize("verb", [["start", "blue", "100"], ["smoke", "blue"]])
 def test_warming_and_checking_hear_how_slow_the_host_is(
-    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, verb: list[str], more: list[str], slowness: int
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str]
 ) -> None:
     heard: list[int] = []
+    ready_after(tool, tmp_path, monkeypatch, 0)
+    monkeypatch.setattr(tool, "checks_of", lambda slot: [])
+    for does in ("warm", "smoke"):
+        monkeypatch.setattr(f"evenkeel_smoke.{does}", lambda *arguments: heard.append(arguments[-1]))
+    for more in ([], ["--slowness=20"]):
+        tool.main([*verb, *more])
+    assert heard == [1, 20]
+
+
+def test_a_start_says_how_warming_went(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready_after(tool, tmp_path, monkeypatch, 0)
+    monkeypatch.setattr(tool, "checks_of", lambda slot: [])
+    monkeypatch.setattr("evenkeel_smoke.warm", lambda *arguments: {"requests": arguments[2]})
+    tool.main(["start", "blue", "7"])
+    assert json.loads(capsys.readouterr().out)["warmed"] == {"requests": 7}
+
+
+def test_a_version_yields_for_half_of_its_time_to_start_at_most(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+    ready_after(tool, tmp_path, monkeypatch, 0)
+    monkeypatch.setattr(tool.evenkeel_yield, "yielding", lambda *told: asked.append(told) or nullcontext())
+    tool.main(["start", "blue"])
+    tool.main(["start", "blue", "--slowness=20"])
+    assert asked == [("blue", 64999, 15), ("blue", 64999, 300)]
+
+
+def test_a_version_that_is_checked_yields_no_more(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
     monkeypatch.setattr(tool, "address_of", lambda slot: "127.0.0.1:8001")
     monkeypatch.setattr(tool, "checks_of", lambda slot: [])
-    monkeypatch.setattr(tool.evenkeel_smoke, verb[0], lambda *arguments: heard.append(arguments[-1]))
-    tool.main([*verb, *more])
-    assert heard == [slowness]
+    monkeypatch.setattr(tool.evenkeel_yield, "restore", done.append)
+    monkeypatch.setattr("evenkeel_smoke.smoke", lambda *_: done.append("checked"))
+    tool.main(["smoke", "blue"])
+    assert done == [64999, "checked"]
 
 
-@pytest.mark.parametrize("wrong", ["--slowness=0", "--slowness=100", "--slowness", "20"])
+@pytest.mark.parametrize("wrong", ["--slowness=0", "--slowness=100", "--slowness", "-20"])
 def test_a_slowness_that_cannot_be_is_no_command(tool: ModuleType, wrong: str) -> None:
     with pytest.raises(SystemExit, match="use install SLOT"):
         tool.main(["start", "blue", wrong])

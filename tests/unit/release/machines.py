@@ -270,12 +270,11 @@ class Machines:
                 assert hashlib.sha256(stdin).hexdigest() == sha256
                 manifest, tables = manifest_in(stdin), dict(part.split("=") for part in named)
                 slots[name] = Slot(manifest["version"], sha256, tables=tables, schema=manifest["tables"])
-            case "start", [name]:
+            case "start", [name, *counted]:
                 slots[name].active = True
+                done = {"warmed": {"requests": int(counted[0]), "failed": 0, "p50_ms": 3.0}} if counted else {}
             case "stop", [name]:
                 slots[name].active = False
-            case "warm", [_, count]:
-                done = {"requests": int(count), "failed": 0, "p50_ms": 3.0, "max_ms": 9.0}
             case "smoke", [_]:
                 reason = self.smoke.get(site)
                 failed = {"name": "it lists items", "reason": reason} if reason else None

@@ -83,7 +83,8 @@ def test_a_slot_that_runs_the_artifact_already_is_left_alone(machines: Machines,
     machines.slots["a"]["green"] = Slot("2.0.0", run.document["sha256"], active=True)
     machines.seen.clear()
     assert run.stage("install-1")["figures"]["installed"]["a"] == {"changed": False, "started": False}
-    assert not {("app-a", "install"), ("app-a", "stop"), ("app-a", "warm")} & set(machines.seen)
+    assert not {("app-a", "install"), ("app-a", "stop")} & set(machines.seen)
+    assert "evenkeel-slot start green" in machines.lines  # and so not warmed
 
 
 def test_an_older_version_in_the_slot_is_stopped_and_replaced(machines: Machines, live: dict[str, str]) -> None:

@@ -38,16 +38,14 @@ def test_a_release_tells_slow_hosts_so_and_keeps_its_lock_longer(slow: Machines,
     lock = slow.journal.read()["lock"]
     assert lock["expires"] - lock["renewed"] == pytest.approx(400)
     assert run.to("outcome")["state"] == "passed"
-    assert said(slow, "evenkeel-slot start") == {"evenkeel-slot start green --slowness=20"}
-    assert said(slow, "evenkeel-slot warm") == {"evenkeel-slot warm green 100 --slowness=20"}
+    assert said(slow, "evenkeel-slot start") == {"evenkeel-slot start green 100 --slowness=20"}
     assert said(slow, "evenkeel-slot smoke") == {"evenkeel-slot smoke green --slowness=20"}
     assert {line.split()[1] for line in said(slow, "evenkeel-serving")} == {"300"}
 
 
 def test_hosts_that_are_not_slow_hear_what_they_always_heard(machines: Machines, live: dict[str, str]) -> None:
     assert machines.release(live).to("outcome")["state"] == "passed"
-    assert said(machines, "evenkeel-slot start") == {"evenkeel-slot start green"}
-    assert said(machines, "evenkeel-slot warm") == {"evenkeel-slot warm green 100"}
+    assert said(machines, "evenkeel-slot start") == {"evenkeel-slot start green 100"}
     assert said(machines, "evenkeel-slot smoke") == {"evenkeel-slot smoke green"}
     assert {line.split()[1] for line in said(machines, "evenkeel-serving")} == {"15"}
     assert "slowness" not in "".join(machines.lines)
