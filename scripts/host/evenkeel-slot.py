@@ -113,7 +113,8 @@ def install(slot: str, sha256: str, tables: dict[str, str] | None = None) -> Non
     home = f"{ROOT}/{slot}"
     os.makedirs(home, exist_ok=True)
     try:
-        manifest = take(home, sha256)
+        with evenkeel_yield.yielding(slot, user_of(slot), YIELD_SECONDS / 2):
+            manifest = take(home, sha256)
     except evenkeel_archive.ArchiveError as error:
         fail(str(error))
     limit(slot, manifest.get("limits", {}))

@@ -3,7 +3,7 @@
 
 A program that starts takes all of a processor for seconds, and users of the other slot, or of the other hosts on the
 same machine, wait for it. Linux has a class for such work, SCHED_IDLE (sched(7)). To take a process out of it again
-root needs CAP_SYS_NICE; where it does not have that, nothing yields.
+root needs CAP_SYS_NICE; where it does not have that, nothing yields. evenkeel-slot itself yields meanwhile, too.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def yielding_threads(process: int) -> list[int]:
 
 @contextmanager
 def yielding(slot: str, user: int, seconds: float) -> Iterator[None]:
-    """Let what starts in the slot within this block yield until the block's end, for so many seconds at most.
+    """Let this process, and what starts in the slot within this block, yield until its end, for `seconds` at most.
 
     A limit, for on a machine without any time to spare the program would never come to be ready. `user` is the slot's
     own, whose processes are nothing but the slot's program.
@@ -82,10 +82,11 @@ def yielding(slot: str, user: int, seconds: float) -> Iterator[None]:
     if not can_return():
         yield
         return
-    marker, lock = MARKER.format(slot=slot), threading.Lock()
+    marker, lock, this = MARKER.format(slot=slot), threading.Lock(), threading.get_native_id()
 
     def end() -> None:
         with lock:
+            enter(this, os.SCHED_OTHER)
             with suppress(FileNotFoundError):
                 os.unlink(marker)
             restore(user)
@@ -96,7 +97,8 @@ def yielding(slot: str, user: int, seconds: float) -> Iterator[None]:
         signal.signal(number, lambda *_: sys.exit(1))  # so that the block ends when whoever started this is gone
     timer = threading.Timer(seconds, end)
     timer.daemon = True
-    timer.start()
+    timer.start()  # and only then, for a thread begins in the class of the one that starts it
+    enter(0, os.SCHED_IDLE)
     try:
         yield
     finally:

@@ -84,6 +84,8 @@ def test_what_starts_yields_with_all_its_threads_until_it_is_ready(
     with evenkeel_yield.yielding("blue", USER, 20):
         process = start(folder, started)
         assert classes(process) == [os.SCHED_IDLE, os.SCHED_IDLE]
+        assert os.sched_getscheduler(0) == os.SCHED_IDLE
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
     assert classes(process) == [os.SCHED_OTHER, os.SCHED_OTHER]
     assert not (folder / "blue.yields").exists()
     assert classes(start(folder, started)) == [os.SCHED_OTHER, os.SCHED_OTHER]  # as after a crash
@@ -96,7 +98,7 @@ def test_it_yields_no_more_when_it_has_taken_long(folder: Path, started: list[su
         end = time.monotonic() + 10
         while os.SCHED_IDLE in classes(process) and time.monotonic() < end:
             time.sleep(0.05)
-        assert classes(process) == [os.SCHED_OTHER, os.SCHED_OTHER]
+        assert [*classes(process), os.sched_getscheduler(0)] == [os.SCHED_OTHER] * 3
         assert not (folder / "blue.yields").exists()
 
 
