@@ -149,8 +149,3 @@ def test_systemd_understands_the_unit(tmp_path):
 def test_drivers_that_speak_an_older_protocol_are_served():
     # The Node driver speaks version 4 at most; the service could not connect.
     assert settings().get("native_transport_allow_older_protocols", True) is True
-
-
-def test_only_a_slow_node_does_without_the_compiler_that_takes_long_and_makes_answers_quicker():
-    assert "TieredStopAtLevel" not in filled("jvm.options.j2")
-    assert "-XX:TieredStopAtLevel=1" in filled("jvm.options.j2", slowness=20).splitlines()
