@@ -136,7 +136,7 @@ def test_without_its_control_host_a_release_ends_in_one_version_and_says_what_is
 
 def test_a_stage_that_hangs_ends_by_its_deadline(stack: RunningStack) -> None:
     def hang() -> None:
-        line = "for i in $(seq 600); do pkill -STOP -f 'evenkeel-slot (start|install|warm)' && exit 0; sleep 0.05; done"
+        line = "for i in $(seq 600); do pkill -STOP -f 'evenkeel-slot (start|install)' && exit 0; sleep 0.05; done"
         stack.on("app-a", line, check=False)
 
     ended, report = during(stack, "install-1", hang, rate=20)
