@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 import evenkeel_memory
 import evenkeel_yield
 
-# What only some verbs need is imported where it is: with all of it each start would take three times as long, and a
+# What only some verbs need is imported where it is: with all of it each start would take twice as long, and a
 # release starts this some thirty times on machines that serve.
 
 ROOT = "/srv/app"
