@@ -20,7 +20,7 @@ export class Lifecycle {
 
   constructor(settings, service) {
     this.#settings = settings;
-    this.#server = createServer({ keepAliveTimeout: settings.keepAliveMs }, (request, response) => {
+    this.#server = createServer(options(settings, service), (request, response) => {
       this.#silent.delete(request.socket);
       this.#follow(response);
       service(request, response);
@@ -91,6 +91,15 @@ export class Lifecycle {
     ];
     return socket.end(`HTTP/1.1 ${status}\r\n${headers.join("\r\n")}\r\n\r\n${body}`);
   }
+}
+
+function options(settings, service) {
+  const { request, response } = service;
+  return {
+    keepAliveTimeout: settings.keepAliveMs,
+    IncomingMessage: request.constructor,
+    ServerResponse: response.constructor,
+  };
 }
 
 function announceClose(response) {

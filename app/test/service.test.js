@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { unavailable } from "../service/errors.js";
+import plainRelease from "../service/release.js";
 import { MemoryStore } from "../testing/memory-store.js";
 import { startService } from "../testing/start.js";
 
@@ -79,4 +80,16 @@ test("what is no HTTP gets a JSON answer with the version, too", async () => {
   assert.match(answer, /^HTTP\/1\.1 400 /);
   assert.match(answer, /X-Version: 1\.2\.3/);
   assert.match(answer, /"invalid_request"/);
+});
+
+test("requests and answers are Express's kind from the start, so that all have one shape for V8", async () => {
+  const kinds = [];
+  const before = (request, response, next) => {
+    kinds.push([request, response].map((one) => Object.getPrototypeOf(one) === one.constructor.prototype));
+    next();
+  };
+  const watched = await startService({ release: { ...plainRelease, before } });
+  assert.equal((await watched.ask("GET /item")).status, 200);
+  await watched.end();
+  assert.deepEqual(kinds, [[true, true]]);
 });

@@ -5,7 +5,7 @@ function failOnLists(request, response, next) {
 }
 
 export default {
-  present: (item) => ({ ...item, in_stock: (item.quantity ?? 0) > 0, tag_count: item.tags.length }),
+  present: (item) => Object.assign(item, { in_stock: (item.quantity ?? 0) > 0, tag_count: item.tags.length }),
   computed: ["in_stock", "tag_count"],
   before: failOnLists,
   fields: {
