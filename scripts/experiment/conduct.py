@@ -17,7 +17,6 @@ from scripts.experiment.deployer import Deployer
 from scripts.experiment.errors import DeployError, ExperimentError
 from scripts.experiment.folder import EXPERIMENTS, Folder, alone, new_name, writing
 from scripts.experiment.load.attack import LoadError
-from scripts.experiment.load.place import HostPlace
 from scripts.experiment.one_run import Bench, perform
 from scripts.experiment.plan import (
     OVERHEAD_SECONDS,
@@ -33,8 +32,9 @@ from scripts.experiment.plan import (
     make_runs,
 )  # fmt: skip
 from scripts.experiment.progress import Display
+from scripts.experiment.rows import count_rows, rows_removed
 from scripts.experiment.writes import WriteTestError
-from scripts.inventory import Inventory, InventoryError, load
+from scripts.inventory import InventoryError, load
 from scripts.journal.words import span
 from scripts.release.journal import JournalError
 from scripts.ssh import SshError
@@ -54,7 +54,6 @@ PLAIN_ERRORS = (LoadError, JournalError, WriteTestError, subprocess.SubprocessEr
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_FAILURES = 3  # in a row; then the stack is no place to measure on
 GATED = ("gate", "bakeSeconds", "window")
-TARGETS = Path(__file__).parent / "load" / "targets.py"
 
 
 def begin(settings: Settings, stack: str | None, name: str = "", under: Path = EXPERIMENTS) -> Folder:
@@ -100,7 +99,7 @@ def carry_out(folder: Folder) -> bool:
     with like_ctrl_c(), alone(inventory.stack, folder.path.parent), Display(total, 0) as display:
         deployer = Deployer(inventory, display.note)
         bench = Bench(inventory, settings, deployer, folder, display.say)
-        with known_version(bench, display.note):
+        with rows_removed(inventory, folder, display.note), known_version(bench, display.note):
             prepare_stack(bench, display.note)
             plan_runs(bench, display)
             return make_all(bench, display)
@@ -184,25 +183,13 @@ def plan_runs(bench: Bench, display: Display) -> None:
         folder.update(rows=count_rows(bench.inventory))
     if settings.knee and folder.document["knee"] is None:
         display.say("looking for the knee")
-        rate, steps = knee.find_knee(knee.probe_with(bench.inventory, settings, display.note))
+        rate, steps = knee.find_knee(knee.probe_with(bench.inventory, settings, folder.keep_items, display.note))
         folder.update(knee=knee.as_document(rate, steps))
         display.note(f"knee: this machine carries {rate} requests/s")
     found = folder.document["knee"]
     levels = make_levels(settings, found["rate"] if found else None)
     runs = make_runs(settings, levels, int(folder.document["seed"]))
     folder.update(levels=[asdict(level) for level in levels], runs=[asdict(run) for run in runs])
-
-
-def count_rows(inventory: Inventory) -> int | None:
-    """How many items the service lists; None where it has no such list."""
-    place = HostPlace(inventory.login(inventory.host("runner")))
-    try:
-        place.put("targets.py", TARGETS.read_text("utf-8"))
-        return int(place.run(f"python3 targets.py count {inventory.service}", timeout=300).stdout)
-    except (SshError, ValueError):
-        return None
-    finally:
-        place.leave()
 
 
 def make_all(bench: Bench, display: Display) -> bool:

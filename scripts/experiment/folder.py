@@ -5,6 +5,7 @@
     runs/ID/requests.csv.gz  every request of its measured window (load/results.py has the columns)
     runs/ID.tryN/            an earlier try that was not finished, with what there is of it
     soak.csv                 memory and disk before and after each release of a soak
+    items/N.json             items that a load left, until they are removed
 
 A run counts as done when its run.json says «finished»: that is written last, so what is killed is run again.
 """
@@ -16,7 +17,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -117,6 +118,17 @@ class Folder:
             why = "; ".join(document.get("notes") or ("why is not known",))
             found.append(f"{document.get('outcome', 'interrupted')}, {why}")
         return found
+
+    def keep_items(self, items: Sequence[str]) -> None:
+        """Remember items that a load left in the service, so that they can be removed at the end."""
+        if items:
+            place = self.path / "items"
+            place.mkdir(exist_ok=True)
+            write_json(place / f"{time.time_ns()}.json", list(items))
+
+    def kept_items(self) -> list[Path]:
+        """The files of items that are still to be removed, oldest first."""
+        return sorted((self.path / "items").glob("*.json"))
 
     def read_run(self, run: str) -> dict[str, Any]:
         """What run.json says, empty where there is none yet."""

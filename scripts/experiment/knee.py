@@ -75,8 +75,10 @@ def rounded(rate: float) -> int:
     return 10 * round(rate / 10) if rate > 100 else round(rate)
 
 
-def probe_with(inventory: Inventory, settings: Settings, say: Callable[[str], None]) -> Callable[[int], Step]:
-    """What makes a step on a stack."""
+def probe_with(
+    inventory: Inventory, settings: Settings, keep: Callable[[list[str]], None], say: Callable[[str], None]
+) -> Callable[[int], Step]:
+    """What makes a step on a stack; `keep` is told which items it leaves."""
 
     def probe(rate: int) -> Step:
         seconds = settings.knee_seconds
@@ -88,10 +90,12 @@ def probe_with(inventory: Inventory, settings: Settings, say: Callable[[str], No
             warmup=3,
             timeout=TIMEOUT_SECONDS,
             requests=settings.requests,
+            keeps_items=True,
         )
         with LoadTest(inventory, load) as test:
             time.sleep(seconds)
             ended = time.time()
+        keep(test.items)
         report, began = test.report, test.summary["scheduled_ns"] / 1e9
         failed = report.failed / report.requests if report.requests else 1.0
         p99 = report.whole().p99

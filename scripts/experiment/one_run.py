@@ -116,6 +116,7 @@ def measure(bench: Bench, run: Run, level: Level) -> Measured:
         warmup=settings.warmup,
         timeout=TIMEOUT_SECONDS,
         requests=settings.requests,
+        keeps_items=settings.kind != "soak",  # there each release meets the stack as the one before did
     )
     writes = write_test(bench, longest) if settings.check else None
     with ExitStack() as stack:
@@ -150,6 +151,7 @@ def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTe
             found.ended, found.stolen, found.outlived = time.time(), stolen.share(), test.is_over
     finally:
         keep(bench.folder.run_folder(run.id), found)
+        bench.folder.keep_items(test.items)
     return found
 
 

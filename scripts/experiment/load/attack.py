@@ -33,7 +33,7 @@ from typing import Any, Self
 from scripts.experiment.load.figures import Report, read_report
 from scripts.experiment.load.place import HostPlace, Place
 from scripts.experiment.load.results import BODY_READ
-from scripts.experiment.load.targets import Entrance
+from scripts.experiment.load.targets import MADE, Entrance
 from scripts.experiment.plan import MOST_WORKERS
 from scripts.inventory import Inventory, Role
 from scripts.ssh import Result, SshError
@@ -57,7 +57,8 @@ class Load:
 
     `rate` requests a second, at most `workers` on their way at once (None: as many as the time-out allows); `seconds`
     is the planned length, `longest` the one that bounds it; `warmup` seconds of the same load go before, judged by
-    nobody. `requests` is one of SHARES in targets.py, or a list as that takes it.
+    nobody. `requests` is one of SHARES in targets.py, or a list as that takes it. `keeps_items` leaves the items that
+    the load makes to whoever removes them later, rather than have lists of the next load step over what is deleted.
     """
 
     rate: float = 100
@@ -68,6 +69,7 @@ class Load:
     warmup: float = 0
     timeout: float = 10
     requests: str | Sequence[Mapping[str, Any]] = "mix"
+    keeps_items: bool = False
 
     @property
     def bound(self) -> float:
@@ -90,7 +92,8 @@ class LoadTest:
     """Load while a block runs. One that goes on for longer than the load is an error: its end was not watched.
 
     After the block: `report`; `table`, the requests as gzipped CSV; `summary`, what results.py printed; `notes`, what
-    of the load is still there. `name` is what the requests say in their header X-Vegeta-Attack.
+    of the load is still there; `items`, the ids of those that are left on purpose. `name` is what the requests say in
+    their header X-Vegeta-Attack.
     """
 
     report: Report
@@ -102,6 +105,7 @@ class LoadTest:
         self.load = load or Load()
         self.name = f"load-{uuid.uuid4().hex[:12]}"
         self.notes: list[str] = []
+        self.items: list[str] = []
         self._place = place
         self._pool = ThreadPoolExecutor(1)
         self._attack: Future[Result] | None = None
@@ -239,7 +243,10 @@ class LoadTest:
             self._tidy(limit)
 
     def _tidy(self, limit: float) -> None:
-        """Remove the items that the load made. Those that stay are worth a note: all else is measured by now."""
+        """Remove the items that the load made, or tell which. Those that stay are worth a note: all is measured."""
+        if self.load.keeps_items:
+            self.items = [item for name in MADE for item in json.loads(self._at.read(name, limit))]
+            return
         try:
             self._at.run(f"python3 targets.py tidy {shlex.quote(self.inventory.service)}", "", limit)
         except SshError as error:

@@ -60,6 +60,7 @@ GONE = 5
 WORKERS = 8
 TRIES = 3
 PAGE = 1000
+MADE = ("made.json", "created.json")  # the items that a load needs, and those that it made
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def prepare_items(plan: Mapping[str, Any], entrances: Sequence[Entrance], dice: 
 
 def tidy(service: Service) -> None:
     """Delete every item that the load knows of; the first that cannot be deleted is raised when all were tried."""
-    files = [Path(name) for name in ("made.json", "created.json") if Path(name).exists()]
+    files = [Path(name) for name in MADE if Path(name).exists()]
     in_parallel(service.delete, [item for file in files for item in json.loads(file.read_text())])
 
 

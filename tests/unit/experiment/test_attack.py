@@ -42,7 +42,8 @@ class Runner:
         return Result(json.dumps(asdict(Summary())) if "results.py" in line else str(time.time()), "", 0)
 
     def read(self, name: str, timeout: float = 60) -> bytes:
-        return as_table([])
+        made = {"made.json": b'["a", "b"]', "created.json": b'["c"]'}
+        return made.get(name) or as_table([])
 
     def leave(self) -> None:
         self.over.set()
@@ -76,6 +77,14 @@ def test_what_a_service_of_ones_own_was_sent_is_its_owners_to_remove() -> None:
     with load_on(runner, Load(requests=[{"path": "/"}])) as test:
         pass
     assert not test.notes
+    assert not [line for line in runner.lines if "tidy" in line]
+
+
+def test_items_that_are_to_be_kept_are_told_of_and_left() -> None:
+    runner = Runner()
+    with load_on(runner, Load(keeps_items=True)) as test:
+        pass
+    assert test.items == ["a", "b", "c"]
     assert not [line for line in runner.lines if "tidy" in line]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.experiment import conduct as conducting
+from scripts.experiment import rows
 from scripts.experiment.deployer import Deployed
 from scripts.experiment.errors import DeployError, FolderError
 from scripts.experiment.folder import Folder, alone, write_json
@@ -18,7 +20,8 @@ from scripts.experiment.knee import Step
 from scripts.experiment.load.attack import LoadError
 from scripts.experiment.one_run import Bench
 from scripts.experiment.plan import Level, Run, Settings
-from scripts.inventory import Inventory
+from scripts.inventory import Host, Inventory, Role
+from scripts.ssh import UnreachableError
 
 SETTINGS = Settings(runs=2, levels=("low", "50%"))
 
@@ -34,6 +37,7 @@ class World:
     made: list[str] = field(default_factory=list)
     probed: list[int] = field(default_factory=list)
     fails: Callable[[Run], BaseException | None] = lambda run: None
+    folder: Folder | None = None
 
     def live(self) -> dict[str, Any]:
         return {"version": self.serves}
@@ -238,3 +242,81 @@ def test_a_second_experiment_on_the_same_stack_is_refused(world: World, tmp_path
         conducting.conduct(folder)
     assert not world.made
     assert conducting.conduct(folder)
+
+
+@dataclass
+class Runner:
+    """The test runner, as whoever removes rows sees it: told ids, it removes them, unless `stuck` is one of them."""
+
+    gone: list[str] = field(default_factory=list)
+    stuck: str = ""
+    given: str = "[]"
+
+    def put(self, name: str, content: str) -> None:
+        if name == "made.json":
+            self.given = content
+
+    def run(self, line: str, stdin: str = "", timeout: float = 60, check: bool = True) -> None:
+        ids = json.loads(self.given)
+        if self.stuck in ids:
+            raise UnreachableError("runner", "it does not answer")
+        self.gone += ids
+
+    def leave(self) -> None:
+        pass
+
+
+@pytest.fixture
+def runner(world: World, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    found = Runner()
+    host = Host("runner", Role.TEST_RUNNER, None, "127.0.0.1", "")
+    inventory = Inventory("test", "", "service", "", "", (), (), (host,), Path(), "")
+    monkeypatch.setattr(conducting, "load", lambda stack: inventory)
+    monkeypatch.setattr(rows, "HostPlace", lambda login: found)
+    return found
+
+
+def leave_a_row_each(world: World) -> None:
+    """Have every run leave one row, named after its place."""
+    make = world.fails
+
+    def made(run: Run) -> BaseException | None:
+        world.folder.keep_items([f"row {run.order}"])
+        return make(run)
+
+    world.fails = made
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt(), RuntimeError("a mistake of ours")])
+def test_what_loads_made_is_removed_when_the_experiment_ends_and_not_before(
+    world: World, runner: Runner, tmp_path: Path, error: BaseException | None
+) -> None:
+    folder = world.folder = begin(tmp_path)
+    world.fails = lambda run: error if run.order == 8 else AssertionError() if runner.gone else None
+    leave_a_row_each(world)
+    if error is None:
+        assert conducting.conduct(folder)
+    else:
+        with pytest.raises(type(error)):
+            conducting.conduct(folder)
+    assert runner.gone == [f"row {order}" for order in range(1, 9 if error else 21)]
+    assert not folder.kept_items()
+    assert world.config["version"] == world.serves
+
+
+def test_rows_that_cannot_be_removed_are_told_of_and_removed_when_it_is_gone_on_with(
+    world: World, runner: Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = world.folder = begin(tmp_path)
+    world.fails = lambda run: KeyboardInterrupt() if run.order == 8 else None
+    leave_a_row_each(world)
+    runner.stuck = "row 5"
+    with pytest.raises(KeyboardInterrupt):
+        conducting.conduct(folder)
+    assert len(folder.kept_items()) == 4  # those before are gone, and forgotten
+    told = capsys.readouterr()
+    assert f"items that loads made stay in the table, see {folder.path / 'items'}: runner: " in told.out + told.err
+    runner.stuck, world.fails = "", lambda run: None
+    assert conducting.conduct(folder)
+    assert runner.gone == [f"row {order}" for order in range(1, 9)]
+    assert not folder.kept_items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class FakeLoad:
     is_over: bool = False
     name: str = "load-1"
     notes: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=lambda: ["row 1"])
 
     def __enter__(self) -> FakeLoad:
         self.began = time.time()
@@ -130,6 +131,15 @@ def test_a_run_has_its_requests_its_release_and_what_pulumi_said(
     assert (document["outcome"], document["sent"], document["notes"]) == ("finished", 7, [])
     assert (document["release"]["id"], document["release"]["verdict"]) == ("r2", "succeeded")
     assert stack.config == {"version": "2.0.0", "strategy": "bluegreen"}
+
+
+@pytest.mark.parametrize(("settings", "keeps"), [(Settings(), True), (Settings(kind="soak"), False)])
+def test_rows_stay_until_the_end_but_a_soaks_releases_all_meet_the_same_stack(
+    bench: Bench, loads: list[FakeLoad], settings: Settings, keeps: bool
+) -> None:
+    perform(replace(bench, settings=settings), RUN, LEVEL)
+    assert loads[0].load.keeps_items == keeps
+    assert [json.loads(file.read_text("utf-8")) for file in bench.folder.kept_items()] == [["row 1"]]
 
 
 def test_what_was_measured_stays_when_the_journal_does_not_tell_how_it_ended(
