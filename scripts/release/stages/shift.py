@@ -9,10 +9,14 @@ from scripts.release.canary import walk
 from scripts.release.documents import listed
 from scripts.release.errors import StageFailedError
 from scripts.release.freezing import require_frozen
-from scripts.release.load_balancers import Routing, states
+from scripts.release.load_balancers import WEIGHT, Routing, states
 from scripts.release.work import Work
 
 UP_SECONDS = 10.0
+EASE_WEIGHTS = (WEIGHT // 10, WEIGHT // 3, WEIGHT)  # beside old instances with WEIGHT each
+EASE_SECONDS = 4.0
+BUSY_SECONDS = 5.0
+BUSY_RATE = 20.0  # requests a second to each instance
 
 
 def act(work: Work) -> str:
@@ -33,6 +37,8 @@ def act(work: Work) -> str:
         walk(work, release.new(work.group))
         # The old ones that stay have had less of the traffic than their part.
         opened = [*new, *(name for name in work.told.figure("routing_before", []) if name not in old)]
+    elif old and is_cold(work) and is_busy(work):
+        ease(work, release.new(work.group))
     work.check()
     routings = balancers.apply(release.id, states(opened, "ready"), deadman_seconds=seconds)
     work.measure(routings)
@@ -60,6 +66,37 @@ def is_canary(work: Work) -> bool:
     """Tell whether users come in steps: in the first group, and never on the way back."""
     release = work.told.release
     return release.plan["strategy"] == "canary" and work.stage.group == 1 and not release.is_revert
+
+
+def is_cold(work: Work) -> bool:
+    """Tell whether users are to come to the group's new instances by and by: they were started by this release.
+
+    Not where writes wait for the shift, and not with halves, which is measured as the thesis has it.
+    """
+    started = [answer["started"] for answer in work.told.figure("installed", {}).values()]
+    return any(started) and work.told.release.plan["strategy"] != "halves" and not waits(work.told.data)
+
+
+def is_busy(work: Work) -> bool:
+    """Tell whether an instance gets so many requests at once that what it has not compiled yet would be felt."""
+    logged = work.load_balancers.samples(BUSY_SECONDS).values()
+    requests = sum(part["requests"] for servers in logged for part in servers.values())
+    serving = len(work.told.figure("routing_before", [])) or len(work.told.release.sites)
+    return bool(requests / BUSY_SECONDS >= BUSY_RATE * serving)
+
+
+def ease(work: Work, new: list[str]) -> None:
+    """Let the new instances have a few users first, then some, then their part, while all the old ones are open.
+
+    What a program has not compiled yet is what its first requests cost the most, and the old instance is on the same
+    host: all users at once had both answer in seconds where the host was busy (docs/experiment.md).
+    """
+    release, balancers = work.told.release, work.load_balancers
+    seconds = int(release.plan["deadman_seconds"])
+    for weight in EASE_WEIGHTS:
+        work.measure(balancers.apply(release.id, states(new, "ready", weight), deadman_seconds=seconds))
+        work.pause(EASE_SECONDS)
+        work.check()
 
 
 def check_all_agree(work: Work, new: list[str], routings: Mapping[str, Routing]) -> None:

@@ -50,6 +50,7 @@ VERDICT_KEYS = {"stage", "state", "ok", "reason", "figures", "seconds", "at"}
 TABLES = tomllib.loads(MANIFEST.format(version="1.0.0"))["tables"]
 # Nothing here is slow, so nothing needs to wait as long as it does for machines.
 QUICK = {
+    "scripts.release.stages.shift.EASE_SECONDS": 0.0,
     "scripts.release.supervisor.BEAT_SECONDS": 0.1,
     "scripts.release.supervisor.LEASE_SECONDS": 0.5,
     "scripts.release.stages.preflight.POLL_SECONDS": 0.03,

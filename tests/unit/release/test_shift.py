@@ -40,6 +40,70 @@ def test_new_is_ready_on_every_load_balancer_before_old_drains_on_any(
     assert max(opening) < min(closing)
 
 
+def weights_told(machines: Machines, server: str) -> list[int]:
+    """The weights that lb-a was told for a server, in turn."""
+    told = [order["servers"].get(server) for host, verb, order in machines.orders if (host, verb) == ("lb-a", "apply")]
+    return [one["weight"] for one in told if one and one["state"] == "ready"]
+
+
+def crowd(machines: Machines, rate: int) -> None:
+    """Have each of the four load balancers say that its users asked so often a second."""
+    machines.logged = {name: {"requests": rate * 5 // 4, "errors": 0, "times_ms": []} for name in BLUE}
+
+
+@pytest.mark.parametrize(("name", "new"), [("shift-1", "b-green"), ("shift-2", "d-green")])
+def test_users_come_to_a_cold_instance_by_and_by_while_every_old_one_is_open(
+    machines: Machines, live: dict[str, str], name: str, new: str
+) -> None:
+    run = at_shift(machines, live, name)
+    crowd(machines, 20)
+    before = machines.everywhere()
+    seen = []
+    machines.after = lambda host, verb: (
+        seen.append(machines.ready("lb-a")) if (host, verb) == ("lb-a", "apply") else None
+    )
+    assert run.to(name)["state"] == "passed"
+    assert weights_told(machines, new)[:3] == [10, 33, 100]
+    assert set(before) <= set.intersection(*map(set, seen[:3]))
+
+
+@pytest.mark.parametrize("strategy", ["bluegreen", "halves"])
+def test_few_users_come_at_once_and_so_they_do_with_halves(
+    machines: Machines, live: dict[str, str], strategy: str
+) -> None:
+    run = at_shift(machines, live, strategy=strategy)
+    crowd(machines, 19 if strategy == "bluegreen" else 200)
+    assert run.to("shift-1")["state"] == "passed"
+    assert weights_told(machines, "b-green") == [100]
+
+
+def test_an_instance_that_was_warm_already_gets_its_users_at_once(machines: Machines, live: dict[str, str]) -> None:
+    run = at_shift(machines, live)
+    crowd(machines, 200)
+    for verdict in run.verdicts:
+        for answer in verdict["figures"].get("installed", {}).values():
+            answer["started"] = False
+    assert run.to("shift-1")["state"] == "passed"
+    assert weights_told(machines, "b-green") == [100]
+
+
+def test_an_instance_that_dies_while_users_come_to_it_fails_the_shift_which_is_taken_back(
+    machines: Machines, live: dict[str, str]
+) -> None:
+    run = at_shift(machines, live)
+    crowd(machines, 200)
+
+    def die(host: str, verb: str) -> None:
+        if (host, verb) == ("lb-d", "apply"):
+            machines.down.add("b-green")
+
+    machines.after = die
+    assert run.to("shift-1")["state"] == "failed"
+    assert machines.everywhere() == BLUE
+    run.to("outcome")
+    assert machines.everywhere() == BLUE
+
+
 def test_halves_move_users_from_one_half_to_the_other(machines: Machines, live: dict[str, str]) -> None:
     run = at_shift(machines, live, strategy="halves")
     assert machines.everywhere() == ["c-blue", "d-blue"]
@@ -272,9 +336,9 @@ def test_neither_a_way_back_nor_a_later_group_is_a_canary(
 ) -> None:
     machines.logged = traffic()
     run = at_shift(machines, live, name, strategy="canary", **more)
-    machines.seen.clear()
-    assert run.to(name)["state"] == "passed"
-    assert not any(verb == "samples" for _, verb in machines.seen)
+    verdict = run.to(name)
+    assert verdict["state"] == "passed"
+    assert "canary" not in verdict["figures"]
 
 
 def test_turns_rise_from_stage_to_stage(machines: Machines, live: dict[str, str]) -> None:
