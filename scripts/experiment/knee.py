@@ -90,7 +90,7 @@ def probe_with(
             warmup=3,
             timeout=TIMEOUT_SECONDS,
             requests=settings.requests,
-            keeps_items=True,
+            keeps_items=settings.keeps_items,
         )
         with LoadTest(inventory, load) as test:
             time.sleep(seconds)

@@ -116,7 +116,7 @@ def measure(bench: Bench, run: Run, level: Level) -> Measured:
         warmup=settings.warmup,
         timeout=TIMEOUT_SECONDS,
         requests=settings.requests,
-        keeps_items=settings.kind != "soak",  # there each release meets the stack as the one before did
+        keeps_items=settings.keeps_items,
     )
     writes = write_test(bench, longest) if settings.check else None
     with ExitStack() as stack:

@@ -79,6 +79,11 @@ class Settings:
         """How many seconds of load go before the release begins."""
         return max(5.0, self.seconds / 10)
 
+    @property
+    def keeps_items(self) -> bool:
+        """Whether what loads make stays until the end; in a soak each release meets the stack as the one before did."""
+        return self.kind != "soak"
+
 
 PRESETS = {
     "quick": Settings(),

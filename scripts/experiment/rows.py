@@ -24,16 +24,24 @@ SECONDS = 120.0
 SECONDS_EACH = 0.1
 
 
-def count_rows(inventory: Inventory) -> int | None:
-    """How many items the service lists; None where it has no such list."""
+@contextmanager
+def at_runner(inventory: Inventory) -> Iterator[HostPlace]:
+    """A folder on the test runner with targets.py in it, gone after the block."""
     place = HostPlace(inventory.login(inventory.host("runner")))
     try:
         place.put("targets.py", TARGETS.read_text("utf-8"))
-        return int(place.run(f"python3 targets.py count {inventory.service}", timeout=300).stdout)
-    except (SshError, ValueError):
-        return None
+        yield place
     finally:
         place.leave()
+
+
+def count_rows(inventory: Inventory) -> int | None:
+    """How many items the service lists; None where it has no such list."""
+    with at_runner(inventory) as place:
+        try:
+            return int(place.run(f"python3 targets.py count {inventory.service}", timeout=300).stdout)
+        except (SshError, ValueError):
+            return None
 
 
 @contextmanager
@@ -61,12 +69,8 @@ def remove(inventory: Inventory, folder: Folder, say: Callable[[str], None]) -> 
         return
     items = {file: json.loads(file.read_text("utf-8")) for file in files}
     say(f"removing the {sum(map(len, items.values()))} rows that loads made")
-    place = HostPlace(inventory.login(inventory.host("runner")))
-    try:
-        place.put("targets.py", TARGETS.read_text("utf-8"))
+    with at_runner(inventory) as place:
         for file, ids in items.items():
             place.put(MADE[0], json.dumps(ids))
             place.run(f"python3 targets.py tidy {inventory.service}", timeout=SECONDS + SECONDS_EACH * len(ids))
             file.unlink()
-    finally:
-        place.leave()

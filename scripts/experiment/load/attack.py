@@ -244,11 +244,11 @@ class LoadTest:
 
     def _tidy(self, limit: float) -> None:
         """Remove the items that the load made, or tell which. Those that stay are worth a note: all is measured."""
-        if self.load.keeps_items:
-            self.items = [item for name in MADE for item in json.loads(self._at.read(name, limit))]
-            return
         try:
-            self._at.run(f"python3 targets.py tidy {shlex.quote(self.inventory.service)}", "", limit)
+            if self.load.keeps_items:
+                self.items = [item for name in MADE for item in json.loads(self._at.read(name, limit))]
+            else:
+                self._at.run(f"python3 targets.py tidy {shlex.quote(self.inventory.service)}", "", limit)
         except SshError as error:
             self.notes.append(f"items that the load made stay in the table: {error}")
 

@@ -37,7 +37,7 @@ def act(work: Work) -> str:
         walk(work, release.new(work.group))
         # The old ones that stay have had less of the traffic than their part.
         opened = [*new, *(name for name in work.told.figure("routing_before", []) if name not in old)]
-    elif old and is_cold(work) and is_busy(work):
+    elif old and is_eased(work):
         ease(work, release.new(work.group))
     work.check()
     routings = balancers.apply(release.id, states(opened, "ready"), deadman_seconds=seconds)
@@ -68,13 +68,14 @@ def is_canary(work: Work) -> bool:
     return release.plan["strategy"] == "canary" and work.stage.group == 1 and not release.is_revert
 
 
-def is_cold(work: Work) -> bool:
-    """Tell whether users are to come to the group's new instances by and by: they were started by this release.
+def is_eased(work: Work) -> bool:
+    """Tell whether users come by and by: this release started the group's instances, and users are many.
 
     Not where writes wait for the shift, and not with halves, which is measured as the thesis has it.
     """
-    started = [answer["started"] for answer in work.told.figure("installed", {}).values()]
-    return any(started) and work.told.release.plan["strategy"] != "halves" and not waits(work.told.data)
+    if work.told.release.plan["strategy"] == "halves" or waits(work.told.data):
+        return False
+    return any(answer["started"] for answer in work.told.figure("installed", {}).values()) and is_busy(work)
 
 
 def is_busy(work: Work) -> bool:

@@ -14,7 +14,7 @@ from scripts.experiment.load import attack
 from scripts.experiment.load.attack import Load, LoadError, LoadTest
 from scripts.experiment.load.results import Summary, as_table
 from scripts.inventory import Host, Inventory, Role
-from scripts.ssh import CommandError, Result
+from scripts.ssh import CommandError, Result, UnreachableError
 
 
 class Runner:
@@ -42,6 +42,8 @@ class Runner:
         return Result(json.dumps(asdict(Summary())) if "results.py" in line else str(time.time()), "", 0)
 
     def read(self, name: str, timeout: float = 60) -> bytes:
+        if self.fails == name:
+            raise UnreachableError("runner", "it does not answer")
         made = {"made.json": b'["a", "b"]', "created.json": b'["c"]'}
         return made.get(name) or as_table([])
 
@@ -86,6 +88,14 @@ def test_items_that_are_to_be_kept_are_told_of_and_left() -> None:
         pass
     assert test.items == ["a", "b", "c"]
     assert not [line for line in runner.lines if "tidy" in line]
+
+
+def test_items_of_which_nobody_knows_any_more_are_told_of_and_the_load_is_measured_all_the_same() -> None:
+    with load_on(Runner(fails="created.json"), Load(keeps_items=True)) as test:
+        pass
+    assert test.report.requests == 0
+    assert test.items == []
+    assert test.notes == ["items that the load made stay in the table: runner: it does not answer"]
 
 
 def test_a_redirect_is_not_followed_and_bodies_are_kept_as_far_as_they_are_looked_at() -> None:

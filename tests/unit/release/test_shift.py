@@ -336,9 +336,13 @@ def test_neither_a_way_back_nor_a_later_group_is_a_canary(
 ) -> None:
     machines.logged = traffic()
     run = at_shift(machines, live, name, strategy="canary", **more)
+    machines.seen.clear()
     verdict = run.to(name)
     assert verdict["state"] == "passed"
     assert "canary" not in verdict["figures"]
+    # Each is asked once whether users are many; a canary asks again and again.
+    asked = sorted(host for host, verb in machines.seen if verb == "samples")
+    assert asked == ["lb-a", "lb-b", "lb-c", "lb-d"]
 
 
 def test_turns_rise_from_stage_to_stage(machines: Machines, live: dict[str, str]) -> None:
