@@ -183,7 +183,8 @@ def plan_runs(bench: Bench, display: Display) -> None:
         folder.update(rows=count_rows(bench.inventory))
     if settings.knee and folder.document["knee"] is None:
         display.say("looking for the knee")
-        rate, steps = knee.find_knee(knee.probe_with(bench.inventory, settings, folder.keep_items, display.note))
+        probe = knee.probe_with(bench.inventory, settings, folder.keep_items, display.note)
+        rate, steps = knee.find_knee(probe, settings.knee_seconds, settings.knee_held)
         folder.update(knee=knee.as_document(rate, steps))
         display.note(f"knee: this machine carries {rate} requests/s")
     found = folder.document["knee"]
@@ -278,6 +279,7 @@ def announce(settings: Settings) -> str:
     settings = check_settings(settings)
     levels = make_levels(settings, None)
     runs = make_runs(settings, levels, 0)
-    seconds = sum(estimate(run, settings) for run in runs) + (12 * (settings.knee_seconds + 12) if settings.knee else 0)
+    knee_seconds = 12 * (settings.knee_seconds + 12) + 2 * (settings.knee_held + 12) if settings.knee else 0
+    seconds = sum(estimate(run, settings) for run in runs) + knee_seconds
     releases = sum(run.scenario in RELEASES for run in runs)
     return f"{len(runs)} runs, {releases} of them with a release, about {span(seconds)}"

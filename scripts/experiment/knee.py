@@ -4,7 +4,9 @@ A step is some seconds of load at one rate. It is carried where p99 (from when r
 than 0.1 % of the requests fail, and at least 99 % of those that were due were sent and answered before the step's time
 was over (those of its last 300 ms, which may be answered after it, are left out). The knee is the highest rate carried:
 rates grow by half until one is not carried twice in a row, then the gap is halved until it is a tenth. With many users'
-requests a machine gives way suddenly, so this finds the same knee again within about a tenth.
+requests a machine gives way suddenly, so this finds the same knee again within about a tenth. A queue that grows slowly
+does not show in seconds: the rate that was found is then held for as long as a run, a minute at most, and lowered by a
+tenth until one is carried.
 """
 
 from __future__ import annotations
@@ -43,18 +45,34 @@ class Step:
         return self.p99_ms < P99_MS and self.error_ratio < ERROR_RATIO and self.achieved >= ACHIEVED * self.rate
 
 
-def find_knee(probe: Callable[[int], Step], first: int = FIRST) -> tuple[int, list[Step]]:
-    """The highest rate that is carried (0: not even LEAST), and all steps. `probe` makes the load of a rate."""
+def find_knee(
+    probe: Callable[[int, float], Step], brief: float, held: float, first: int = FIRST
+) -> tuple[int, list[Step]]:
+    """The highest rate that is carried (0: not even LEAST), and all steps.
+
+    `probe` makes the load of a rate for some seconds: `brief` to find the knee, `held` to be sure of it.
+    """
     steps: list[Step] = []
 
     def carried(rate: int) -> bool:
         """Whether a rate is carried; a bad step is tried once more, for a busy second of others proves nothing."""
         for _ in range(2):
-            steps.append(probe(rate))
+            steps.append(probe(rate, brief))
             if steps[-1].is_carried:
                 return True
         return False
 
+    rate = search(carried, first)
+    while rate and held > brief:
+        steps.append(probe(rate, held))
+        if steps[-1].is_carried:
+            break
+        rate = rounded(rate / NEAR) if rate > LEAST else 0
+    return rate, steps
+
+
+def search(carried: Callable[[int], bool], first: int) -> int:
+    """The highest rate that is carried, within a tenth; 0 where not even LEAST is."""
     good, bad = 0, 0
     rate = first
     while not bad and rate <= MOST:
@@ -67,7 +85,7 @@ def find_knee(probe: Callable[[int], Step], first: int = FIRST) -> tuple[int, li
         good, bad = (rate, bad) if carried(rate) else (0, rate)
     while good and bad and bad > good * NEAR and (middle := rounded((good + bad) / 2)) not in (good, bad):
         good, bad = (middle, bad) if carried(middle) else (good, middle)
-    return good, steps
+    return good
 
 
 def rounded(rate: float) -> int:
@@ -77,11 +95,10 @@ def rounded(rate: float) -> int:
 
 def probe_with(
     inventory: Inventory, settings: Settings, keep: Callable[[list[str]], None], say: Callable[[str], None]
-) -> Callable[[int], Step]:
-    """What makes a step on a stack; `keep` is told which items it leaves."""
+) -> Callable[[int, float], Step]:
+    """What makes a step on a stack, by its rate and seconds; `keep` is told which items it leaves."""
 
-    def probe(rate: int) -> Step:
-        seconds = settings.knee_seconds
+    def probe(rate: int, seconds: float) -> Step:
         load = Load(
             rate=rate,
             keepalive=settings.keepalive,
@@ -101,7 +118,7 @@ def probe_with(
         p99 = report.whole().p99
         achieved = min(answered_per_second(report.all, began, ended), rate)
         step = Step(rate, TIMEOUT_SECONDS * 1000.0 if math.isnan(p99) else p99, failed, achieved)
-        say(f"knee: {rate} requests/s: {describe(step)}")
+        say(f"knee: {rate} requests/s for {seconds:g} s: {describe(step)}")
         return step
 
     return probe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,45 @@ def describe() -> dict[str, Any]:
     }
 
 
-class Stolen:
-    """Which share of this machine's processors its hypervisor gives to others, from when the object is made.
+@dataclass(frozen=True)
+class Shares:
+    """What became of the processors' time, each 0 to 1; None where the kernel keeps no account, or no time has passed.
 
-    The kernel's own account (proc_stat(5), «steal»): time in which something here was ready to run and did not.
+    `busy` had something of this machine's own to do, `stolen` its hypervisor gave to others.
+    """
+
+    busy: float | None
+    stolen: float | None
+
+
+NO_ACCOUNT = Shares(None, None)
+
+
+class Processors:
+    """What becomes of this machine's processors' time, from when the object is made; the kernel's own account.
+
+    Stolen (proc_stat(5), «steal») is time in which something here was ready to run and did not.
     """
 
     def __init__(self) -> None:
-        self._all, self._stolen = processor_times(read("/proc/stat"))
+        self._then = processor_times(read("/proc/stat"))
 
-    def share(self) -> float | None:
-        """The share since then, 0 to 1; None where the kernel keeps no account, or no time has passed."""
-        now, stolen = processor_times(read("/proc/stat"))
-        return round((stolen - self._stolen) / (now - self._all), 4) if now > self._all else None
+    def shares(self) -> Shares:
+        """The shares since then."""
+        everything, idle, stolen = (
+            now - then for now, then in zip(processor_times(read("/proc/stat")), self._then, strict=True)
+        )
+        if everything <= 0:
+            return NO_ACCOUNT
+        return Shares(round(1 - (idle + stolen) / everything, 4), round(stolen / everything, 4))
 
 
-def processor_times(stat: str) -> tuple[int, int]:
-    """All of the processors' time and what of it was stolen, in ticks, from the text of /proc/stat."""
+def processor_times(stat: str) -> tuple[int, int, int]:
+    """All of the processors' time, what of it they had nothing to do, and what was stolen, in ticks of /proc/stat."""
     line = first(r"^cpu\s+([\d ]+)$", stat)
     # user nice system idle iowait irq softirq steal; guests' times are in user and nice already.
     ticks = [int(each) for each in line.split()[:8]]
-    return sum(ticks), ticks[7] if len(ticks) == 8 else 0
+    return sum(ticks), sum(ticks[3:5]), ticks[7] if len(ticks) == 8 else 0
 
 
 def read(path: str) -> str:

@@ -16,7 +16,7 @@ from scripts.experiment.folder import Folder, write_json
 from scripts.experiment.load.attack import Load, LoadTest
 from scripts.experiment.load.results import LATE_MS
 from scripts.experiment.load.retries import find_retries
-from scripts.experiment.machine import Stolen
+from scripts.experiment.machine import NO_ACCOUNT, Processors, Shares
 from scripts.experiment.plan import (
     EXPECTED,
     LONGEST_RELEASE,
@@ -53,7 +53,7 @@ class Measured:
     watch: CapacityWatch
     began: float
     ended: float
-    stolen: float | None = None
+    processors: Shares = NO_ACCOUNT
     outlived: bool = False  # whether what was to happen under the load took longer than it
     deployed: Deployed | None = None
     version: str | None = None
@@ -144,11 +144,11 @@ def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTe
                 stack.enter_context(writes)
             stack.enter_context(test)
             bench.say(f"{run.id}: load of {level.rate} requests/s")
-            found.began, stolen = time.time(), Stolen()
+            found.began, processors = time.time(), Processors()
             found.deployed = act(bench, run, found.began)
             tail = found.deployed.ended + TAIL_SECONDS if found.deployed else 0.0
             wait_until(max(found.began + settings.seconds, tail))
-            found.ended, found.stolen, found.outlived = time.time(), stolen.share(), test.is_over
+            found.ended, found.processors, found.outlived = time.time(), processors.shares(), test.is_over
     finally:
         keep(bench.folder.run_folder(run.id), found)
         bench.folder.keep_items(test.items)
@@ -237,7 +237,8 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
         "failed": test.summary["failed"],
         "lag_p99_ms": test.summary["lag_p99_ms"],
         "lag_workers_busy": test.summary["lag_workers_busy"],
-        "stolen": measured.stolen,
+        "busy": measured.processors.busy,
+        "stolen": measured.processors.stolen,
         "release": release,
         "duplicates": retries.duplicates if retries else None,
         "proxy_retries": retries.by_proxy if retries else None,

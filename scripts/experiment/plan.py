@@ -35,6 +35,9 @@ PAUSE_SECONDS = 3.0
 LONGEST_RELEASE = 420.0
 
 
+KNEE_HELD_SECONDS = 60.0
+
+
 @dataclass(frozen=True)
 class Settings:
     """What is asked for. `levels` are names of LEVELS, of the user's own, «WORKERS/RATE», or «70%» of the knee.
@@ -78,6 +81,11 @@ class Settings:
     def lead(self) -> float:
         """How many seconds of load go before the release begins."""
         return max(5.0, self.seconds / 10)
+
+    @property
+    def knee_held(self) -> float:
+        """How many seconds of load the knee must be carried for in the end."""
+        return min(self.seconds, KNEE_HELD_SECONDS)
 
     @property
     def keeps_items(self) -> bool:

@@ -51,7 +51,7 @@ class Release:
 class Run:
     """A run as run.json has it. `capacity` is (unix seconds, application servers that serve); None: not known.
 
-    `stolen` is the share of the processors that the machine's hypervisor gave to others.
+    `busy` is the share of the machine's processors that had something to do, `stolen` what others were given.
     """
 
     id: str
@@ -70,6 +70,7 @@ class Run:
     duplicates: int | None
     proxy_retries: int | None
     lag_p99_ms: float | None
+    busy: float | None
     stolen: float | None
     capacity: tuple[tuple[float, int], ...]
     check_passed: bool | None
@@ -189,6 +190,7 @@ def parse_run(document: Mapping[str, Any]) -> Run:
         duplicates=document.get("duplicates"),
         proxy_retries=document.get("proxy_retries"),
         lag_p99_ms=document.get("lag_p99_ms"),
+        busy=document.get("busy"),
         stolen=document.get("stolen"),
         capacity=tuple((float(sample["at"]), int(sample["serving"])) for sample in document.get("capacity") or ()),
         check_passed=bool(check["passed"]) if check else None,

@@ -48,6 +48,8 @@ BETTER = (
     "worse there is so by a bar that is too low"
 )
 SHOWN_REASONS = 4
+# Of two processors on which all hosts are a release takes as much (docs/experiment.md); of more it takes less.
+ROOM = 0.3
 QUIET_SHARE = 0.02  # of the processors, taken by others in a run: less is not worth a word
 
 
@@ -175,7 +177,7 @@ def remarks(results: Results) -> list[str]:
         for measured in cell.unexpected:
             ended = measured.run.release.verdict if measured.run.release else "made no release"
             found.append(f"{measured.run.id}: the release ended otherwise than its scenario has it: {ended}")
-    found += stolen(results)
+    found += stolen(results) + crowded(results)
     if results.missing:
         some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
         found.append(f"planned and not measured: {len(results.missing)}, {some}")
@@ -211,6 +213,19 @@ def stolen(results: Results) -> list[str]:
         f"this machine was not alone: its hypervisor gave others {least} to {most} of the processors during a run, so "
         "that times differ by more than what a release costs"
     ]
+
+
+def crowded(results: Results) -> list[str]:
+    """A sentence on each level that leaves a release little of the processors that it shares with users."""
+    found = []
+    for level in results.levels:
+        share = tables.free(results, level)
+        if share is not None and share < ROOM and not level.saturated:
+            found.append(
+                f"level {level.label} leaves {percent(share)} of this machine's processors free without a release: "
+                "users wait for what a release does on the same ones"
+            )
+    return found
 
 
 def as_source(picture: Picture) -> str:

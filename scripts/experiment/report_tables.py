@@ -31,6 +31,7 @@ SCENARIOS = {
     "aa": "no release, again",
     "unchanged": "`up` without change",
 }
+IDLE = ("none", "aa")
 TONES = {Verdict.NO_WORSE: "good", Verdict.WORSE: "bad", Verdict.INCONCLUSIVE: "open"}
 FIGURES = FIGURE_NAMES | {"p999_ms": "99.9th percentile", "max_ms": "longest", "error_percent": "failed, percent"}
 
@@ -178,7 +179,7 @@ def failed(results: Results) -> Table:
 def times(results: Results) -> Table:
     """How long users waited, in ms: typical runs, and the longest of all."""
     headings = ("load", "scenario", "strategy", "average", "p50", "p99", "p99.9", "p99.9 of all", "max",
-                "average while it ran", "p99 while it ran", "processor taken by others")  # fmt: skip
+                "average while it ran", "p99 while it ran", "processors busy", "taken by others")  # fmt: skip
     rows = [
         row(
             *names_of(cell),
@@ -186,6 +187,7 @@ def times(results: Results) -> Table:
             milliseconds(cell.percentile_ms(99.9)),
             milliseconds(max(cell.values("max_ms"))),
             *(milliseconds(cell.typical_ms(figure) if cell.is_release else None) for figure in OWN_TIME),
+            taken(mean_of([measured.run.busy for measured in cell.measured])),
             taken(mean_of([measured.run.stolen for measured in cell.measured])),
         )
         for cell in results.cells
@@ -235,12 +237,25 @@ def against_halves(results: Results) -> Table | None:
 
 
 def levels(results: Results) -> Table:
-    """The levels and whether the machine carries them."""
+    """The levels, whether the machine carries them, and what of its processors they leave to a release."""
     is_known = results.experiment.knee is not None
     rows = [
-        row(level.label, str(level.workers), f"{level.rate:g}", carried(level, is_known)) for level in results.levels
+        row(level.label, str(level.workers), f"{level.rate:g}", carried(level, is_known), taken(free(results, level)))
+        for level in results.levels
     ]
-    return Table(("level", "users at most", "requests/s", "this machine"), tuple(rows), number_from=1)
+    headings = ("level", "users at most", "requests/s", "this machine", "processors free without a release")
+    return Table(headings, tuple(rows), number_from=1)
+
+
+def free(results: Results, level: Level) -> float | None:
+    """The share of the processors that a level's runs without a release leave, on average; None where not known."""
+    runs = [
+        measured.run
+        for cell in results.cells
+        if cell.level == level and cell.scenario in IDLE
+        for measured in cell.measured
+    ]
+    return mean_of([None if run.busy is None else 1 - run.busy - (run.stolen or 0.0) for run in runs])
 
 
 def carried(level: Level, is_known: bool) -> Text:
@@ -254,7 +269,7 @@ def runs(results: Results) -> Table:
     """Every run, in the order in which they were made."""
     measured = sorted((each for cell in results.cells for each in cell.measured), key=lambda each: each.run.order)
     headings = ("run", "release", "requests", "failed", "average", "p99", "p99.9", "max", "good", "worst second",
-                "sent twice", "tried again by HAProxy", "processor taken by others")  # fmt: skip
+                "sent twice", "tried again by HAProxy", "processors busy", "taken by others")  # fmt: skip
     return Table(headings, tuple(run_row(each) for each in measured), number_from=2)
 
 
@@ -271,6 +286,7 @@ def run_row(measured: Measured) -> tuple[Text, ...]:
         percent(summary.availability),
         percent(summary.worst_second),
         *(UNKNOWN if count is None else str(count) for count in (run.duplicates, run.proxy_retries)),
+        taken(run.busy),
         taken(run.stolen),
     )
 

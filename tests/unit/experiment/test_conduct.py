@@ -78,7 +78,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
 
-    def probe(rate: int) -> Step:
+    def probe(rate: int, seconds: float) -> Step:
         found.probed.append(rate)
         return Step(rate, 20.0 if rate <= 120 else 900.0, 0.0, rate)
 
@@ -171,7 +171,7 @@ def test_three_in_a_row_end_it(world: World, tmp_path: Path) -> None:
 def test_a_load_that_fails_while_the_knee_is_looked_for_is_told_in_one_sentence(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def probe(rate: int) -> Step:
+    def probe(rate: int, seconds: float) -> Step:
         raise LoadError("after 40 s the load has had no answer")
 
     monkeypatch.setattr(conducting.knee, "probe_with", lambda *_: probe)

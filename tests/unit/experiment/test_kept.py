@@ -221,16 +221,16 @@ def test_the_machine_is_described() -> None:
     assert found["memory_mb"] > 100
 
 
-def test_what_the_hypervisor_gave_to_others_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_done_here_and_what_the_hypervisor_gave_to_others_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = iter(("cpu  100 0 50 800 10 0 20 20 7 0\ncpu0 1 2 3\n", "cpu  190 0 60 870 10 0 20 50 9 0\n"))
     monkeypatch.setattr(machine, "read", lambda _: next(texts))
-    assert machine.Stolen().share() == 0.15
+    assert machine.Processors().shares() == machine.Shares(busy=0.5, stolen=0.15)
 
 
 @pytest.mark.parametrize("stat", ["", "cpu  100 0 50 800 10 0 20 20 7 0\n"])
 def test_where_no_time_passes_or_none_is_counted_nobody_knows(monkeypatch: pytest.MonkeyPatch, stat: str) -> None:
     monkeypatch.setattr(machine, "read", lambda _: stat)
-    assert machine.Stolen().share() is None
+    assert machine.Processors().shares() == machine.Shares(None, None)
 
 
 def test_the_end_says_what_failed_and_keeps_what_no_machine_carries_apart(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from scripts.experiment import report
+from scripts.experiment import report, report_tables
 from scripts.experiment import report_words as words
 from scripts.experiment.cells import read_results
 from scripts.experiment.pictures import timelines
@@ -227,6 +227,28 @@ def test_a_machine_that_others_used_as_well_is_said_to_be_one(tmp_path, without_
     assert "this machine was not alone" not in Page(make(folder).read_text("utf-8")).text
     edit_run(folder, RUN, ('"stolen": 0.004', '"stolen": 0.31'))
     assert "its hypervisor gave others 0.40 % to 31.0 % of the processors" in Page(make(folder).read_text("utf-8")).text
+
+
+@pytest.mark.parametrize(("busy", "knee", "is_said"), [(0.5, 400, False), (0.8, 400, True), (0.8, 20, False)])
+def test_a_level_that_leaves_a_release_little_of_the_processors_is_said_to(
+    tmp_path, without_pictures, busy, knee, is_said
+):
+    plan = Simulation(levels=("low",), runs=2, seconds=10, knee=knee)
+    folder = write_experiment(tmp_path / "one", plan)
+    for place in (folder / "runs").iterdir():
+        edit_run(folder, place.name, ('"busy": 0.5', f'"busy": {busy}'))
+    text = Page(make(folder).read_text("utf-8")).text
+    assert ("level low leaves 19.6 % of this machine's processors free" in text) is is_said
+    assert ("19.6 %" if busy > 0.5 else "49.6 %") in text
+
+
+def test_of_runs_without_an_account_of_the_processors_the_page_says_that_it_is_not_known(tmp_path, without_pictures):
+    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
+    for place in (folder / "runs").iterdir():
+        edit_run(folder, place.name, ('"busy": 0.5', '"busy": null'))
+    results = read_results(folder)
+    assert report_tables.free(results, results.levels[0]) is None
+    assert "of this machine's processors free" not in Page(make(folder).read_text("utf-8")).text
 
 
 @pytest.mark.parametrize(
