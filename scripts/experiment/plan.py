@@ -33,8 +33,6 @@ RELEASE_SECONDS = 60.0  # how long a release is thought to take, until one has b
 OVERHEAD_SECONDS = 25.0  # and what a run takes beside its load
 PAUSE_SECONDS = 3.0
 LONGEST_RELEASE = 420.0
-
-
 KNEE_HELD_SECONDS = 60.0
 
 
