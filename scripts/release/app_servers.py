@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, TypeVar
 
 from scripts.release.documents import Stack
 from scripts.release.errors import StageFailedError
 from scripts.release.fleet import Fleet, ask
+from scripts.release.turns import Turns
 from scripts.ssh import CommandError, Session, SshError
 
 UPLOAD_SECONDS = 120.0
@@ -21,28 +20,6 @@ WARM_SECONDS = 30.0  # what evenkeel-slot gives warming at the most (20 s), and 
 TURN_SECONDS = 10.0  # the next instance starts that long after the one before at the latest
 
 Answer = TypeVar("Answer")
-
-
-class Turns:
-    """Lets several do something one after another, without making anybody wait for long.
-
-    A program that starts takes all of a processor for seconds. Sites may share the processors of one machine with those
-    who serve, and two starts at a time are felt there where one is not.
-    """
-
-    def __init__(self, seconds: float = TURN_SECONDS) -> None:
-        self._seconds = seconds
-        self._lock = Lock()
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Begin when nobody else is at it, or when this has been waited for long enough."""
-        mine = self._lock.acquire(timeout=self._seconds)
-        try:
-            yield
-        finally:
-            if mine:
-                self._lock.release()
 
 
 @dataclass(frozen=True)

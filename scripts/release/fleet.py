@@ -9,11 +9,13 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from scripts.release.documents import Stack, StackHost
+from scripts.release.turns import Turns
 from scripts.ssh import Login, Session, SshError, UnreachableError
 
 Answer = TypeVar("Answer")
 CONNECT_SECONDS = 3.0
 ASK_SECONDS = 20.0
+OPENING_SECONDS = 1.0  # the next connection is opened that long after the one before at the latest
 
 
 def login(stack: Stack, host: StackHost) -> Login:
@@ -22,7 +24,10 @@ def login(stack: Stack, host: StackHost) -> Login:
 
 
 class Fleet:
-    """Hosts that are asked in parallel. One that cannot be reached is remembered in `lost` and not asked again."""
+    """Hosts that are asked in parallel. One that cannot be reached is remembered in `lost` and not asked again.
+
+    Only their connections are opened one after another: a login costs a host more than most of what it is asked.
+    """
 
     def __init__(self, stack: Stack, hosts: Iterable[StackHost]) -> None:
         self.hosts = {host.name: host for host in hosts}
@@ -30,6 +35,7 @@ class Fleet:
         self._stack = stack
         self._sessions: dict[str, Session] = {}
         self._lock = Lock()
+        self.opening = Turns(OPENING_SECONDS * stack.slowness)
 
     @property
     def reachable(self) -> list[str]:
@@ -41,7 +47,8 @@ class Fleet:
         with self._lock:
             known = self._sessions.get(name)
         if known is None:
-            known = Session(login(self._stack, self.hosts[name]), CONNECT_SECONDS)
+            with self.opening.turn():
+                known = Session(login(self._stack, self.hosts[name]), CONNECT_SECONDS)
             with self._lock:
                 self._sessions[name] = known
         return known

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import Any
 
+from scripts.release.turns import Turns
 from scripts.ssh import Command, DeadlineError, Dialogue, Result, Session, UnreachableError
 
 
@@ -16,10 +18,13 @@ class Listening:
     Starting a program takes most of what an order costs a host, and users feel it where they share its processor.
     Whoever finds the one that listens busy with another thread's order, or ended, starts one of its own: an order may
     be carried out twice then, so this is for those that do no more the second time.
+
+    With `turns` the programs are started one after another on the hosts, each with its first order.
     """
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, turns: Turns | None = None) -> None:
         self._command = command
+        self._turns = turns
         self._started: dict[str, tuple[Session, Dialogue]] = {}
         self._busy: dict[str, Lock] = {}
 
@@ -33,7 +38,8 @@ class Listening:
         if not busy.acquire(blocking=False):
             return None
         try:
-            return json.loads(self._dialogue(session).ask(json.dumps({"verb": verb, "order": order}), seconds))
+            with self._turn(session):
+                return json.loads(self._dialogue(session).ask(json.dumps({"verb": verb, "order": order}), seconds))
         except DeadlineError:
             self._drop(name)
             raise
@@ -43,12 +49,19 @@ class Listening:
         finally:
             busy.release()
 
+    def _turn(self, session: Session) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None or self._known(session) else self._turns.turn()
+
+    def _known(self, session: Session) -> Dialogue | None:
+        started_on, dialogue = self._started.get(session.login.name, (None, None))
+        return dialogue if started_on is session else None
+
     def _dialogue(self, session: Session) -> Dialogue:
-        name = session.login.name
-        known = self._started.get(name)
-        if known is None or known[0] is not session:
-            known = self._started[name] = (session, session.converse(self._command))
-        return known[1]
+        known = self._known(session)
+        if known is None:
+            known = session.converse(self._command)
+            self._started[session.login.name] = (session, known)
+        return known
 
     def _drop(self, name: str) -> None:
         if known := self._started.pop(name, None):

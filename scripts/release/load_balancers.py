@@ -94,7 +94,7 @@ class LoadBalancers(Fleet):
         super().__init__(stack, stack.of("lb"))
         self.token = token
         self.turn = turn
-        self._traffic = Traffic()
+        self._traffic = Traffic(self.opening)
         # Set by the stage that repairs: it is heard even after a dead-man timer has fired.
         self.force = False
 

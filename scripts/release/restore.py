@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.release.app_servers import Turns, install, show
+from scripts.release.app_servers import TURN_SECONDS, install, show
 from scripts.release.data import configs
 from scripts.release.databases import tell
 from scripts.release.documents import Stack, StackHost, Version
@@ -19,6 +19,7 @@ from scripts.release.errors import StageError, StageFailedError
 from scripts.release.fleet import CONNECT_SECONDS, Fleet, login
 from scripts.release.journal import Journal, JournalError
 from scripts.release.load_balancers import LoadBalancers, Routing
+from scripts.release.turns import Turns
 from scripts.ssh import Session, SshError
 
 PATIENT_SECONDS, COPY_SECONDS = 30.0, 120.0
@@ -106,7 +107,7 @@ def put(session: Session, stack: Stack, fellows: list[StackHost], version: Versi
     """Install a version from a fellow's copy of its artifact, with its tables' names, unless it is there."""
     held = show(session)[version.slot]
     content = b"" if held.sha256 == version.sha256 else fetch(stack, fellows, version)
-    install(session, version.slot, version.sha256, content, turns=Turns(), tables=version.tables)
+    install(session, version.slot, version.sha256, content, turns=Turns(TURN_SECONDS), tables=version.tables)
     return f"{version.version} in {version.slot}"
 
 

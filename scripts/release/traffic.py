@@ -7,6 +7,7 @@ from typing import Any
 
 from scripts.release.fleet import ASK_SECONDS, ask
 from scripts.release.listening import Listening, as_result
+from scripts.release.turns import Turns
 from scripts.ssh import CommandError, Session
 
 PROGRAM = "evenkeel-traffic"
@@ -15,8 +16,8 @@ PROGRAM = "evenkeel-traffic"
 class Traffic:
     """Asks evenkeel-traffic over a connection; an order is known by its turn, and does no more the second time."""
 
-    def __init__(self) -> None:
-        self._listening = Listening([PROGRAM, "listen"])
+    def __init__(self, turns: Turns) -> None:
+        self._listening = Listening([PROGRAM, "listen"], turns)
 
     def ask(self, session: Session, verb: str, order: Mapping[str, Any] | None) -> Any:
         """Return what the verb answers. Raises CommandError with the program's exit status and sentence."""

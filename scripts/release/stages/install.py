@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from scripts.release.app_servers import TURN_SECONDS, Turns, install
+from scripts.release.app_servers import TURN_SECONDS, install
 from scripts.release.artifact import read_checked
 from scripts.release.documents import Release, listed
 from scripts.release.errors import StageFailedError
 from scripts.release.load_balancers import states
+from scripts.release.turns import Turns
 from scripts.release.work import Work
 
 DRAIN_SECONDS = 10.0

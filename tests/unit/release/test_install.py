@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.release.app_servers import Turns
+from scripts.release.turns import Turns
 from tests.unit.release.machines import Machines, Run, Slot
 
 BLUE = ["a-blue", "b-blue", "c-blue", "d-blue"]
@@ -49,7 +49,7 @@ def test_install_puts_the_new_version_beside_the_old_one_and_moves_nobody(
 
 
 def test_instances_start_one_at_a_time_and_none_waits_for_long() -> None:
-    turns, at_it, most = Turns(), [], []
+    turns, at_it, most = Turns(10.0), [], []
 
     def start(seconds: float) -> None:
         with turns.turn():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.release.traffic import Traffic
+from scripts.release.turns import Turns
 from scripts.ssh import Command, CommandError, DeadlineError, Dialogue, Login, Result, Session, UnreachableError
 
 
@@ -47,14 +48,14 @@ class Listener(Dialogue):
 
 
 def test_one_program_is_started_for_all_that_is_asked() -> None:
-    host, traffic = Host(), Traffic()
+    host, traffic = Host(), Traffic(Turns(1.0))
     assert traffic.ask(host, "state", None) == {"verb": "state", "order": None}
     assert traffic.ask(host, "apply", {"token": 1}) == {"verb": "apply", "order": {"token": 1}}
     assert host.started == ["evenkeel-traffic listen"]
 
 
 def test_a_refusal_carries_the_programs_status_and_sentence_and_the_next_order_is_heard() -> None:
-    host, traffic = Host(), Traffic()
+    host, traffic = Host(), Traffic(Turns(1.0))
     host.answers = [json.dumps({"status": 4, "said": "evenkeel-traffic on lb-a: token 1 is older"})]
     with pytest.raises(CommandError, match="evenkeel-traffic on lb-a: token 1 is older") as refused:
         traffic.ask(host, "apply", {})
@@ -65,7 +66,7 @@ def test_a_refusal_carries_the_programs_status_and_sentence_and_the_next_order_i
 
 @pytest.mark.parametrize("broken", [UnreachableError("lb-a", "the program has ended"), "no JSON"])
 def test_where_the_one_that_listens_has_ended_another_carries_the_order_out(broken: Any) -> None:
-    host, traffic = Host(), Traffic()
+    host, traffic = Host(), Traffic(Turns(1.0))
     host.answers = [broken]
     assert traffic.ask(host, "apply", {}) == {"by": "itself"}
     traffic.ask(host, "state", None)
@@ -73,7 +74,7 @@ def test_where_the_one_that_listens_has_ended_another_carries_the_order_out(brok
 
 
 def test_an_order_that_is_not_answered_in_time_is_not_given_twice() -> None:
-    host, traffic = Host(), Traffic()
+    host, traffic = Host(), Traffic(Turns(1.0))
     host.answers = [DeadlineError("lb-a", "no answer after 20 s")]
     with pytest.raises(DeadlineError):
         traffic.ask(host, "apply", {})
@@ -81,7 +82,7 @@ def test_an_order_that_is_not_answered_in_time_is_not_given_twice() -> None:
 
 
 def test_who_finds_it_busy_does_not_wait() -> None:
-    host, traffic, hangs = Host(), Traffic(), Event()
+    host, traffic, hangs = Host(), Traffic(Turns(1.0)), Event()
     host.answers = [hangs]
     first = Thread(target=traffic.ask, args=(host, "apply", {}))
     first.start()
@@ -93,7 +94,7 @@ def test_who_finds_it_busy_does_not_wait() -> None:
 
 
 def test_over_a_new_connection_it_is_started_anew() -> None:
-    first, second, traffic = Host(), Host(), Traffic()
+    first, second, traffic = Host(), Host(), Traffic(Turns(1.0))
     traffic.ask(first, "state", None)
     traffic.ask(second, "state", None)
     assert second.started == ["evenkeel-traffic listen"]
