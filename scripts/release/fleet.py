@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from scripts.release.documents import Stack, StackHost
 from scripts.release.turns import Turns
-from scripts.ssh import Login, Session, SshError, UnreachableError
+from scripts.ssh import Login, Session, SshError, UnreachableError, shared
 
 Answer = TypeVar("Answer")
 CONNECT_SECONDS = 3.0
@@ -48,7 +48,7 @@ class Fleet:
             known = self._sessions.get(name)
         if known is None:
             with self.opening.turn():
-                known = Session(login(self._stack, self.hosts[name]), CONNECT_SECONDS)
+                known = shared(login(self._stack, self.hosts[name]), CONNECT_SECONDS)
             with self._lock:
                 self._sessions[name] = known
         return known

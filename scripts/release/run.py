@@ -13,7 +13,7 @@ from scripts.release.journal import JournalError
 from scripts.release.skip import plain, stage_of
 from scripts.release.supervisor import supervise
 from scripts.release.work import Work
-from scripts.ssh import SshError
+from scripts.ssh import SshError, end_sharing
 
 
 def run(name: str, document: Mapping[str, Any], began: float | None = None) -> dict[str, Any]:
@@ -32,6 +32,8 @@ def run(name: str, document: Mapping[str, Any], began: float | None = None) -> d
     verdict = supervise(work, action).as_dict() | {"seconds": round(time.time() - began, 2)}
     if stage.kind is not Kind.OUTCOME and verdict["state"] != State.REFUSED:
         record(work, verdict, began)
+    if stage.kind is Kind.OUTCOME:
+        end_sharing(told.stack.deploy_key)
     return verdict
 
 

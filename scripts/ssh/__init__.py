@@ -29,6 +29,7 @@ from scripts.ssh.errors import (
 )
 from scripts.ssh.many import map_hosts, run, run_everywhere
 from scripts.ssh.session import COMMAND_SECONDS, Command, Session, compose, shorten
+from scripts.ssh.sharing import end_sharing, shared
 
 __all__ = [
     "COMMAND_SECONDS",
@@ -46,8 +47,10 @@ __all__ = [
     "SshError",
     "UnreachableError",
     "compose",
+    "end_sharing",
     "map_hosts",
     "run",
     "run_everywhere",
+    "shared",
     "shorten",
 ]

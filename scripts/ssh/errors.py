@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class SshError(Exception):
         self.host = host
         self.reason = reason
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be sent to another process: the text is made of the arguments, and is not them."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class UnreachableError(SshError):

@@ -70,6 +70,21 @@ class Session:
             channel.exec_command(guarded(compose(command), DIALOGUE_SECONDS))
         return Dialogue(self.login, channel)
 
+    def answers(self) -> bool:
+        """Tell whether the host answers over this connection, which it is asked now (a few bytes, by the protocol)."""
+        transport = self._client.get_transport()
+        if transport is None:
+            return False
+
+        def ask() -> None:
+            with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+                transport.global_request("keepalive@openssh.com", wait=True)
+                answered.set()
+
+        answered = threading.Event()
+        threading.Thread(target=ask, daemon=True).start()
+        return answered.wait(self.login.patience(CONNECT_SECONDS)) and transport.is_active()
+
     def _channel(self, timeout: float) -> paramiko.Channel:
         """Open a channel on the connection, if it is still there; EOFError where it is not."""
         transport = self._client.get_transport()
