@@ -15,7 +15,7 @@ from scripts.release.errors import StageFailedError
 from scripts.release.fleet import CONNECT_SECONDS, login
 from scripts.release.journal import PROGRAMS, REFUSED, parse
 from scripts.release.listening import Listening, as_result
-from scripts.ssh import Result, Session, UnreachableError, shared
+from scripts.ssh import Result, Session, SharedSession, UnreachableError
 
 QUICK_SECONDS, LONG_SECONDS = 60.0, 180.0
 # What changes something there waits for what changes something already: a stage that was stopped, or whose deployer was
@@ -119,7 +119,7 @@ class ControlTables:
             hosts = self.stack.of("control")
             if not hosts:
                 raise UnreachableError("control", "the stack has no control host")
-            self._session = shared(login(self.stack, hosts[0]), CONNECT_SECONDS)
+            self._session = SharedSession(login(self.stack, hosts[0]), CONNECT_SECONDS)
         return self._session
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from scripts.release.documents import Stack, StackHost
 from scripts.release.turns import Turns
-from scripts.ssh import Login, Session, SshError, UnreachableError, shared
+from scripts.ssh import Login, Session, SharedSession, SshError, UnreachableError
 
 Answer = TypeVar("Answer")
 CONNECT_SECONDS = 3.0
@@ -48,7 +48,7 @@ class Fleet:
             known = self._sessions.get(name)
         if known is None:
             with self.opening.turn():
-                known = shared(login(self._stack, self.hosts[name]), CONNECT_SECONDS)
+                known = SharedSession(login(self._stack, self.hosts[name]), CONNECT_SECONDS)
             with self._lock:
                 self._sessions[name] = known
         return known
@@ -62,17 +62,18 @@ class Fleet:
             return {}
 
         def attempt(name: str) -> Answer | SshError:
-            with self._lock:
-                was_open = name in self._sessions
             try:
-                return action(name, self.session(name))
-            except UnreachableError as error:
-                self._sessions.pop(name, None)
-                if not was_open:
-                    return error
+                session = self.session(name)
             except SshError as error:
                 return error
-            try:  # a connection that was kept may have broken with nothing wrong at its other end
+            try:
+                return action(name, session)
+            except UnreachableError:
+                with self._lock:
+                    self._sessions.pop(name, None)
+            except SshError as error:
+                return error
+            try:  # a connection may break with nothing wrong at its other end
                 return action(name, self.session(name))
             except SshError as error:
                 return error

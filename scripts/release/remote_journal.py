@@ -9,7 +9,7 @@ from scripts.release.documents import Stack
 from scripts.release.fleet import CONNECT_SECONDS, login
 from scripts.release.journal import LISTEN, Journal
 from scripts.release.listening import Listening
-from scripts.ssh import DeadlineError, Session, UnreachableError, shared
+from scripts.ssh import DeadlineError, Session, SharedSession, UnreachableError
 
 LEASE_SECONDS = 20.0
 BEAT_SECONDS = 2.0
@@ -36,7 +36,7 @@ class RemoteJournal:
     def _connected(self) -> Session:
         session = self._session
         if session is None:
-            session = self._session = shared(self._login, CONNECT_SECONDS)
+            session = self._session = SharedSession(self._login, CONNECT_SECONDS)
         return session
 
     def acquire(self, holder: Mapping[str, str]) -> int:

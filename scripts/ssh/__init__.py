@@ -29,7 +29,7 @@ from scripts.ssh.errors import (
 )
 from scripts.ssh.many import map_hosts, run, run_everywhere
 from scripts.ssh.session import COMMAND_SECONDS, Command, Session, compose, shorten
-from scripts.ssh.sharing import end_sharing, shared
+from scripts.ssh.sharing import SharedSession, end_sharing
 
 __all__ = [
     "COMMAND_SECONDS",
@@ -44,6 +44,7 @@ __all__ = [
     "OutputError",
     "Result",
     "Session",
+    "SharedSession",
     "SshError",
     "UnreachableError",
     "compose",
@@ -51,6 +52,5 @@ __all__ = [
     "map_hosts",
     "run",
     "run_everywhere",
-    "shared",
     "shorten",
 ]

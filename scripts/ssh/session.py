@@ -66,9 +66,16 @@ class Session:
         Raises `UnreachableError` when the connection is broken.
         """
         with unbroken(self.login.name):
-            channel = self._channel(self.login.patience(CONNECT_SECONDS))
-            channel.exec_command(guarded(compose(command), DIALOGUE_SECONDS))
+            patience = self.login.patience(CONNECT_SECONDS)
+            channel = self._channel(patience)
+            begin(channel, guarded(compose(command), DIALOGUE_SECONDS), patience)
         return Dialogue(self.login, channel)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is known to be there: one to a host that fell silent is, for a while."""
+        transport = self._client.get_transport()
+        return transport is not None and transport.is_active()
 
     def answers(self) -> bool:
         """Tell whether the host answers over this connection, which it is asked now (a few bytes, by the protocol)."""
@@ -123,7 +130,7 @@ class Session:
         channel = self._channel(min(timeout, self.login.patience(CONNECT_SECONDS)))
         try:
             channel.settimeout(timeout)
-            channel.exec_command(guarded(text, timeout))
+            begin(channel, guarded(text, timeout), timeout + late)
             stdout, stderr = bytearray(), bytearray()
             workers = [
                 threading.Thread(target=feed, args=(channel, stdin), daemon=True),
@@ -172,6 +179,17 @@ def as_bytes(content: str | bytes) -> bytes:
 def decode(content: bytearray) -> str:
     """Output as text; what is not UTF-8 becomes «�»."""
     return content.decode("utf-8", "replace")
+
+
+def begin(channel: paramiko.Channel, text: str, seconds: float) -> None:
+    """Start a command on the host; closes the channel where the host does not take it in time, and raises then."""
+    late = threading.Timer(seconds, channel.close)  # paramiko waits for ever
+    late.daemon = True
+    late.start()
+    try:
+        channel.exec_command(text)
+    finally:
+        late.cancel()
 
 
 def feed(channel: paramiko.Channel, stdin: bytes) -> None:

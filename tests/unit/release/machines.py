@@ -512,7 +512,7 @@ def build(folder: Path, monkeypatch: pytest.MonkeyPatch, sites: Sequence[str] = 
     machines = Machines(folder, sites)
     session = session_to(machines)
     for module in ("fleet", "remote_journal", "control_tables"):
-        monkeypatch.setattr(f"scripts.release.{module}.shared", session)
+        monkeypatch.setattr(f"scripts.release.{module}.SharedSession", session)
     for name, seconds in QUICK.items():
         monkeypatch.setattr(name, seconds)
     monkeypatch.setattr(evenkeel_routing, "WAIT_SECONDS", 0.0)
