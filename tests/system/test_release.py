@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +17,9 @@ from scripts.experiment.deployer import pack
 from scripts.experiment.load.attack import Load, LoadTest
 from scripts.experiment.load.retries import find_retries
 from scripts.inventory import Role
+from scripts.ssh.finding import folder_for
 from tests.system.deployer import Deployment, again, configure, journal, release
-from tests.system.running import RunningStack, make, pulumi
+from tests.system.running import RunningStack, make, pulumi, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -218,6 +222,36 @@ def test_a_deployer_killed_at_a_stage_leaves_a_service_that_the_next_update_make
     assert (ended.status == 0) == (stage != "rollback"), ended.said[-3000:]
     assert set(test.report.by_version) <= {before, wanted}
     assert_one_version(stack, before if stage == "rollback" else wanted)
+
+
+def test_the_process_that_keeps_the_stages_connections_may_be_killed(stack: RunningStack) -> None:
+    (before,) = serving(stack)
+    wanted = "2.0.0" if before == "3.0.0" else "3.0.0"
+    folder = folder_for(stack.inventory.login(stack.inventory.host("control")).private_key)
+    killed = []
+
+    def kill(deployment: Deployment) -> None:
+        for stage in ("install-1", "shift-1", "settle"):
+            deployment.wait_for_stage(stage)
+            time.sleep(1.0)
+            (master,) = masters(folder)
+            os.kill(master, signal.SIGKILL)
+            killed.append(master)
+
+    with LoadTest(stack.inventory, Load(rate=RATE)) as test:
+        ended = release(wanted, during=kill)
+    assert ended.status == 0, ended.said[-3000:]
+    assert len(set(killed)) == 3
+    assert test.report.failed == 0, test.report.reasons()
+    assert_one_version(stack, wanted)
+    wait_for("nobody keeps a connection after a release", lambda: not masters(folder), 10)
+
+
+def masters(folder: Path) -> list[int]:
+    """Return the processes that keep connections in this folder."""
+    command = ["pgrep", "-f", f"scripts.ssh.master {folder}$"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [int(pid) for pid in done.stdout.split()]
 
 
 @pytest.mark.skipif(not THOROUGH, reason="EVENKEEL_THOROUGH=1 runs it")

@@ -248,3 +248,13 @@ def test_the_process_began_before_its_first_line_and_not_long_ago() -> None:
         "import time; first = time.time(); from scripts.release.__main__ import process_began as b; print(first - b())"
     )
     assert -0.02 < float(python("-c", line).stdout) < 10.0
+
+
+def test_the_last_stage_ends_what_the_stages_have_shared(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+    monkeypatch.setattr("scripts.release.run.end_sharing", ended.append)
+    earlier = [said("preflight", "passed"), said("install-1", "failed")]
+    run_stage("rollback", run.input() | {"earlier": earlier})
+    assert not ended
+    run_stage("outcome", run.input() | {"earlier": [*earlier, said("rollback", "passed")]})
+    assert ended == [run.input()["stack"]["deploy_key"]]
