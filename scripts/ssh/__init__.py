@@ -14,9 +14,9 @@ Errors, all below `SshError`, which names the host, what went wrong and, as `hin
 A command is a list of arguments, quoted here, or one string that the remote shell reads as it is.
 """
 
-from scripts.ssh.connection import CONNECT_SECONDS
 from scripts.ssh.dialogue import Dialogue
 from scripts.ssh.errors import (
+    CONNECT_SECONDS,
     CommandError,
     DeadlineError,
     HostKeyError,

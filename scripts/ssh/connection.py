@@ -1,4 +1,7 @@
-"""An authenticated connection to the host whose key is pinned."""
+"""An authenticated connection to the host whose key is pinned: all that knows paramiko.
+
+Loaded when a connection is made and no sooner: it takes half of the start of a program that shares others' connections.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,83 @@ import base64
 import io
 import logging
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import paramiko
 
 from scripts.ssh.errors import HostKeyError, Login, LoginError, SshError, UnreachableError
 
-CONNECT_SECONDS = 5.0
 BUSY_FACTOR = 4
 SILENT_MS = 5000  # what was sent and nobody has acknowledged for so long breaks the connection
 
 # What goes wrong with a connection is raised, in a sentence; paramiko's threads would print a traceback beside it.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class Connection:
+    """A connection to one host; each channel on it carries a command. Made as `connect` says, with the same errors."""
+
+    def __init__(self, login: Login, timeout: float) -> None:
+        self._login = login
+        self._client = connect(login, timeout)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is known to be there: one to a host that fell silent is, for a while."""
+        transport = self._client.get_transport()
+        return transport is not None and transport.is_active()
+
+    def answers(self, seconds: float) -> bool:
+        """Tell whether the host answers over this connection, which it is asked now (a few bytes, by the protocol)."""
+        transport = self._client.get_transport()
+        if transport is None:
+            return False
+
+        def ask() -> None:
+            with suppress(paramiko.SSHException, OSError, EOFError):
+                transport.global_request("keepalive@openssh.com", wait=True)
+                answered.set()
+
+        answered = threading.Event()
+        threading.Thread(target=ask, daemon=True).start()
+        return answered.wait(seconds) and transport.is_active()
+
+    def begin(self, text: str, open_seconds: float, begin_seconds: float) -> paramiko.Channel:
+        """Start a command on a channel of its own, and return that.
+
+        Raises EOFError where the connection is not there any more, and what `unbroken` knows where the host does not
+        take the channel, or then the command, in time.
+        """
+        transport = self._client.get_transport()
+        if transport is None or not transport.is_active():
+            raise EOFError
+        channel = transport.open_session(timeout=open_seconds)
+        late = threading.Timer(begin_seconds, channel.close)  # paramiko waits for ever
+        late.daemon = True
+        late.start()
+        try:
+            channel.exec_command(text)
+        except BaseException:
+            channel.close()
+            raise
+        finally:
+            late.cancel()
+        return channel
+
+    @contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Whatever tells that the connection is gone is an `UnreachableError`."""
+        try:
+            yield
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            why = error or "closed by the host"
+            raise UnreachableError(self._login.name, f"the connection broke: {why}") from error
 
 
 def connect(login: Login, timeout: float) -> paramiko.SSHClient:
@@ -71,15 +138,6 @@ def reach(login: Login, timeout: float) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux (tcp(7))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(login.patience(SILENT_MS)))
     return connection
-
-
-@contextmanager
-def unbroken(host: str) -> Iterator[None]:
-    """Whatever tells that a connection is gone is an `UnreachableError`."""
-    try:
-        yield
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise UnreachableError(host, f"the connection broke: {error or 'closed by the host'}") from error
 
 
 def known_name(login: Login) -> str:

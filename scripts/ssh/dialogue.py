@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import TYPE_CHECKING
 
-import paramiko
-
-from scripts.ssh.connection import unbroken
 from scripts.ssh.errors import DeadlineError, Login, UnreachableError
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from scripts.ssh.connection import Connection
 
 LONGEST_LINE = 4 * 2**20
 
@@ -19,10 +22,11 @@ class Dialogue:
     Starting a program costs more of a small machine's processor than what it is asked. It ends with its standard input.
     """
 
-    def __init__(self, login: Login, channel: paramiko.Channel) -> None:
+    def __init__(self, login: Login, channel: paramiko.Channel, connection: Connection) -> None:
         self.host = login.name
         self._patience = login.patience
         self._channel = channel
+        self._connection = connection
         self._read = bytearray()
 
     def ask(self, line: str, timeout: float) -> str:
@@ -33,7 +37,7 @@ class Dialogue:
         """
         timeout = self._patience(timeout)
         end = time.monotonic() + timeout
-        with unbroken(self.host):
+        with self._connection.unbroken():
             try:
                 self._channel.settimeout(timeout)
                 self._channel.sendall(line.encode() + b"\n")

@@ -6,6 +6,8 @@ import copyreg
 from dataclasses import dataclass, field
 from typing import Any
 
+CONNECT_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Login:

@@ -16,7 +16,7 @@ AGE_SECONDS = DIALOGUE_SECONDS / 2  # the host ends a program that is older than
 
 
 @dataclass(eq=False)
-class Wire:
+class Held:
     """A connection, how many are at it, and whether the last of them is to close it."""
 
     session: Session
@@ -35,54 +35,54 @@ class Kept:
         self.login = login
         self._opening = threading.Lock()
         self._lock = threading.Lock()
-        self._wire: Wire | None = None
+        self._held: Held | None = None
 
     def open(self, seconds: float) -> None:
         """Have a connection that answers; raises SshError when there can be none within `seconds`."""
         with self._opening:
-            wire = self._wire
-            if wire is not None and not wire.session.answers():
-                self._give_up(wire)
-                wire = None
-            if wire is None:
-                self._wire = Wire(Session(self.login, seconds))
+            held = self._held
+            if held is not None and not held.session.answers():
+                self._give_up(held)
+                held = None
+            if held is None:
+                self._held = Held(Session(self.login, seconds))
 
     @contextlib.contextmanager
     def use(self, seconds: float) -> Iterator[Session]:
         """Have the connection, opened within `seconds` if there is none."""
-        wire = self._taken()
-        while wire is None:
+        held = self._taken()
+        while held is None:
             self.open(seconds)
-            wire = self._taken()
+            held = self._taken()
         try:
-            yield wire.session
+            yield held.session
         finally:
-            if not wire.session.is_open:
-                self._give_up(wire)
-            self._leave(wire)
+            if not held.session.is_open:
+                self._give_up(held)
+            self._leave(held)
 
-    def _taken(self) -> Wire | None:
+    def _taken(self) -> Held | None:
         with self._lock:
-            if self._wire is not None:
-                self._wire.users += 1
-            return self._wire
+            if self._held is not None:
+                self._held.users += 1
+            return self._held
 
-    def _leave(self, wire: Wire) -> None:
+    def _leave(self, held: Held) -> None:
         with self._lock:
-            wire.users -= 1
-            is_last = wire.is_given_up and not wire.users
+            held.users -= 1
+            is_last = held.is_given_up and not held.users
         if is_last:
-            wire.session.close()
+            held.session.close()
 
-    def _give_up(self, wire: Wire) -> None:
+    def _give_up(self, held: Held) -> None:
         """Let nobody else have this connection."""
         with self._lock:
-            if self._wire is wire:
-                self._wire = None
-            wire.is_given_up = True
-            is_unused = not wire.users
+            if self._held is held:
+                self._held = None
+            held.is_given_up = True
+            is_unused = not held.users
         if is_unused:
-            wire.session.close()
+            held.session.close()
 
 
 @dataclass(eq=False)

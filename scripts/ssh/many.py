@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from scripts.ssh.connection import CONNECT_SECONDS
-from scripts.ssh.errors import Login, Result, SshError
+from scripts.ssh.errors import CONNECT_SECONDS, Login, Result, SshError
 from scripts.ssh.session import COMMAND_SECONDS, Command, Session
 
 Outcome = TypeVar("Outcome")

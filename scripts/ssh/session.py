@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import paramiko
-
-from scripts.ssh.connection import CONNECT_SECONDS, connect, unbroken
 from scripts.ssh.dialogue import Dialogue
-from scripts.ssh.errors import CommandError, DeadlineError, Login, OutputError, Result
+from scripts.ssh.errors import CONNECT_SECONDS, CommandError, DeadlineError, Login, OutputError, Result
+
+if TYPE_CHECKING:
+    import paramiko
 
 Command = str | Sequence[str]
 
@@ -29,8 +29,10 @@ class Session:
     """One SSH connection; a context manager. Commands on it may run one after the other or at the same time."""
 
     def __init__(self, login: Login, connect_timeout: float = CONNECT_SECONDS) -> None:
+        from scripts.ssh.connection import Connection  # noqa: PLC0415  # it says why
+
         self.login = login
-        self._client = connect(login, login.patience(connect_timeout))
+        self._connection = Connection(login, login.patience(connect_timeout))
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +44,7 @@ class Session:
 
     def close(self) -> None:
         """End the connection."""
-        self._client.close()
+        self._connection.close()
 
     def run(
         self, command: Command, stdin: str | bytes = b"", *, timeout: float = COMMAND_SECONDS, check: bool = True
@@ -54,7 +56,7 @@ class Session:
         Raises `DeadlineError`, `UnreachableError` when the connection breaks, and `CommandError` unless `check` is off.
         """
         text = compose(command)
-        with unbroken(self.login.name):
+        with self._connection.unbroken():
             result = self._exchange(text, as_bytes(stdin), self.login.patience(timeout))
         if check and not result.ok:
             raise CommandError(self.login.name, shorten(text), result)
@@ -65,39 +67,19 @@ class Session:
 
         Raises `UnreachableError` when the connection is broken.
         """
-        with unbroken(self.login.name):
+        with self._connection.unbroken():
             patience = self.login.patience(CONNECT_SECONDS)
-            channel = self._channel(patience)
-            begin(channel, guarded(compose(command), DIALOGUE_SECONDS), patience)
-        return Dialogue(self.login, channel)
+            channel = self._connection.begin(guarded(compose(command), DIALOGUE_SECONDS), patience, patience)
+        return Dialogue(self.login, channel, self._connection)
 
     @property
     def is_open(self) -> bool:
         """Whether the connection is known to be there: one to a host that fell silent is, for a while."""
-        transport = self._client.get_transport()
-        return transport is not None and transport.is_active()
+        return self._connection.is_open
 
     def answers(self) -> bool:
-        """Tell whether the host answers over this connection, which it is asked now (a few bytes, by the protocol)."""
-        transport = self._client.get_transport()
-        if transport is None:
-            return False
-
-        def ask() -> None:
-            with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
-                transport.global_request("keepalive@openssh.com", wait=True)
-                answered.set()
-
-        answered = threading.Event()
-        threading.Thread(target=ask, daemon=True).start()
-        return answered.wait(self.login.patience(CONNECT_SECONDS)) and transport.is_active()
-
-    def _channel(self, timeout: float) -> paramiko.Channel:
-        """Open a channel on the connection, if it is still there; EOFError where it is not."""
-        transport = self._client.get_transport()
-        if transport is None or not transport.is_active():
-            raise EOFError
-        return transport.open_session(timeout=timeout)
+        """Tell whether the host answers over this connection, which it is asked now."""
+        return self._connection.answers(self.login.patience(CONNECT_SECONDS))
 
     def put(self, content: str | bytes, path: str, mode: int = 0o644, timeout: float = COMMAND_SECONDS) -> None:
         """Write a file: under another name first, then moved into place, so that no reader sees half of it."""
@@ -127,10 +109,10 @@ class Session:
         """Start the command, feed it, and read both of its streams until it ends or the time is over."""
         late = self.login.patience(1.0)
         deadline = time.monotonic() + timeout + late  # the host's own limit comes first
-        channel = self._channel(min(timeout, self.login.patience(CONNECT_SECONDS)))
+        opening = min(timeout, self.login.patience(CONNECT_SECONDS))
+        channel = self._connection.begin(guarded(text, timeout), opening, timeout + late)
         try:
             channel.settimeout(timeout)
-            begin(channel, guarded(text, timeout), timeout + late)
             stdout, stderr = bytearray(), bytearray()
             workers = [
                 threading.Thread(target=feed, args=(channel, stdin), daemon=True),
@@ -179,17 +161,6 @@ def as_bytes(content: str | bytes) -> bytes:
 def decode(content: bytearray) -> str:
     """Output as text; what is not UTF-8 becomes «�»."""
     return content.decode("utf-8", "replace")
-
-
-def begin(channel: paramiko.Channel, text: str, seconds: float) -> None:
-    """Start a command on the host; closes the channel where the host does not take it in time, and raises then."""
-    late = threading.Timer(seconds, channel.close)  # paramiko waits for ever
-    late.daemon = True
-    late.start()
-    try:
-        channel.exec_command(text)
-    finally:
-        late.cancel()
 
 
 def feed(channel: paramiko.Channel, stdin: bytes) -> None:

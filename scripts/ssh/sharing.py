@@ -11,9 +11,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from scripts.ssh.connection import CONNECT_SECONDS
 from scripts.ssh.dialogue import Dialogue
-from scripts.ssh.errors import Login, Result, UnreachableError
+from scripts.ssh.errors import CONNECT_SECONDS, Login, Result, UnreachableError
 from scripts.ssh.finding import HEARD_SECONDS, NoMasterError, folder_for, knock, reach_master, trusting
 from scripts.ssh.session import COMMAND_SECONDS, Command, Session
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from scripts import ssh
+from scripts.ssh import connection
 
 
 def test_a_command_s_output_status_and_input_pass_through(login):
@@ -111,8 +112,8 @@ def test_a_host_that_accepts_and_says_nothing_is_given_more_time_and_named(login
 
 
 def test_a_connection_on_which_nobody_answers_any_more_breaks_by_itself(login):
-    with ssh.connection.reach(login, 5) as opened:
-        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == ssh.connection.SILENT_MS
+    with connection.reach(login, 5) as opened:
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == connection.SILENT_MS
 
 
 def test_a_broken_deploy_key_never_shows_in_the_message(login):
@@ -215,8 +216,8 @@ def test_a_slow_host_has_longer_for_whatever_it_is_asked(login):
         assert session.run("sleep 0.6; echo late", timeout=0.3).stdout == "late\n"
         with pytest.raises(ssh.DeadlineError, match=r"lb-a: no answer after 1\.2 s"):
             session.converse("cat > /dev/null").ask("one", 0.3)
-    with ssh.connection.reach(slow, 5) as opened:
-        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4 * ssh.connection.SILENT_MS
+    with connection.reach(slow, 5) as opened:
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4 * connection.SILENT_MS
     with socket.create_server(("127.0.0.1", 0)) as silent:
         quiet = dataclasses.replace(slow, port=silent.getsockname()[1])
         with pytest.raises(ssh.UnreachableError, match=r"it accepts connections, and said nothing for 1\.6 s"):

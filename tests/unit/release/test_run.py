@@ -54,6 +54,11 @@ def test_skipping_loads_nothing_that_talks_to_machines() -> None:
     assert python("-c", code).stdout.split() == ["False", "False"]
 
 
+def test_a_stage_that_shares_connections_does_not_load_what_makes_them() -> None:
+    code = "import sys, scripts.release.run, scripts.release.stages.shift; print('paramiko' in sys.modules)"
+    assert python("-c", code).stdout.split() == ["False"]
+
+
 def test_a_skipped_stage_prints_its_verdict_and_ends_with_0(run: Run) -> None:
     document = run.input() | {"earlier": [said("preflight", "passed"), said("install-1", "failed")]}
     done = python("-m", "scripts.release", "stage", "shift-1", stdin=json.dumps(document))
