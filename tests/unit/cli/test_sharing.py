@@ -67,14 +67,18 @@ def test_a_program_that_listens_is_kept_for_the_next_and_never_has_two_who_ask(l
     assert second.ask("b", 5).split() != [program, "b"]
     second.close()
     first.close()
-    asked = []
-    for number in range(3):
+    seen = {program}
+
+    def is_known() -> bool:
         dialogue = ssh.SharedSession(login).converse(ECHO)
-        asked.append(dialogue.ask(str(number), 5).split())
+        program, line = dialogue.ask("c", 5).split()
         dialogue.close()
-        time.sleep(0.2)  # it hears of the end a moment later
-    assert len({program for program, _ in asked}) == 1
-    assert [line for _, line in asked] == ["0", "1", "2"]
+        assert line == "c"
+        was_seen = program in seen
+        seen.add(program)
+        return was_seen
+
+    wait_until(is_known)  # the master hears of a client's end a moment later
 
 
 def test_a_program_that_did_not_answer_in_time_is_not_given_to_others(login):
@@ -141,12 +145,11 @@ def test_a_master_that_hangs_is_given_up(login, folder, monkeypatch):
     os.kill(hanging, signal.SIGSTOP)
     try:
         for _ in range(2):
-            began = time.monotonic()
             session = ssh.SharedSession(login)
             assert session.run("echo alone").stdout == "alone\n"
             assert session.converse(ECHO).ask("a", 5).endswith("a")
             assert not session.is_shared
-        assert time.monotonic() - began < 0.5  # nobody waits for it twice
+            monkeypatch.setattr(finding, "knock", None)  # nobody waits for it twice
     finally:
         os.kill(hanging, signal.SIGCONT)
 
