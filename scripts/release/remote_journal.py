@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.release.documents import Stack
@@ -32,6 +32,17 @@ class RemoteJournal:
     def open(self) -> Journal:
         """The journal over an open connection."""
         return Journal(self._connected(), listening=self._listening)
+
+    def twice(self, act: Callable[[Journal], None]) -> None:
+        """Do what does no more the second time, and that once more where it was a connection kept open that broke."""
+        was_open = self._session is not None
+        try:
+            return act(self.open)
+        except UnreachableError:
+            self._session = None
+            if not was_open:
+                raise
+        return act(self.open)
 
     def _connected(self) -> Session:
         session = self._session

@@ -231,9 +231,9 @@ def test_the_process_that_keeps_the_stages_connections_may_be_killed(stack: Runn
     killed = []
 
     def kill(deployment: Deployment) -> None:
-        for stage in ("install-1", "shift-1", "settle"):
+        for stage in ("install-1", "install-2", "settle"):
             deployment.wait_for_stage(stage)
-            time.sleep(1.0)
+            time.sleep(0.5)
             (master,) = masters(folder)
             os.kill(master, signal.SIGKILL)
             killed.append(master)

@@ -10,7 +10,7 @@ from scripts.release.apart import NOT_LEVEL
 from scripts.release.data import in_words
 from scripts.release.documents import StageInput, listed
 from scripts.release.errors import StageFailedError
-from scripts.release.journal import JournalError
+from scripts.release.journal import Journal, JournalError
 from scripts.release.work import Work
 from scripts.ssh import SshError
 
@@ -105,10 +105,13 @@ def record(work: Work, outcome: Outcome) -> None:
     release = work.told.release
     is_live = outcome.state in ("succeeded", "partial")
     live = work.told.target.as_dict() if is_live else None
-    try:
-        journal = work.journal.open
+
+    def end(journal: Journal) -> None:
         journal.finish(release.id, outcome.state, outcome.reason, live, list(work.told.earlier))
         journal.release(work.token)
+
+    try:
+        work.journal.twice(end)
     except (SshError, JournalError) as error:
         work.figures["not_recorded"] = str(error)
         work.say(f"the journal could not be written: {error}")

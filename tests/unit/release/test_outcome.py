@@ -10,6 +10,7 @@ import pytest
 from components.stages import Kind
 from scripts.release.documents import StageInput
 from scripts.release.stages.outcome import Outcome, conclude
+from scripts.ssh import UnreachableError
 from tests.unit.release.machines import Machines, Run
 
 
@@ -124,6 +125,22 @@ def test_a_success_that_the_journal_does_not_know_of_is_none(run: Run, machines:
     run.verdicts.pop()
     assert run.to("outcome")["state"] == "passed"
     assert machines.journal.read()["releases"][0]["state"] == "succeeded"
+
+
+def test_a_connection_that_breaks_while_the_ending_is_recorded_is_no_end(run: Run, machines: Machines) -> None:
+    run.to("rollback")
+    broke = []
+
+    def breaks(host: str, verb: str) -> None:
+        if (host, verb) == ("control", "finish") and not broke:
+            broke.append(verb)
+            raise UnreachableError(host, "the connection broke: closed by the host")
+
+    machines.after = breaks
+    assert run.to("outcome")["state"] == "passed"
+    assert broke
+    known = machines.journal.read()
+    assert (known["lock"], known["releases"][0]["state"]) == (None, "succeeded")
 
 
 def test_what_happened_is_said_though_the_control_host_hangs(
