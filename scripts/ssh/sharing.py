@@ -7,15 +7,17 @@ or has ended, the connection is one's own.
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 from scripts.ssh.dialogue import Dialogue
 from scripts.ssh.errors import CONNECT_SECONDS, Login, Result, UnreachableError
 from scripts.ssh.finding import HEARD_SECONDS, NoMasterError, folder_for, knock, reach_master, trusting
 from scripts.ssh.session import COMMAND_SECONDS, Command, Session
 
+AGAIN_SECONDS = 0.2  # until a process that was killed is gone
 SPARE_SECONDS = 10.0  # what the master may take longer than what it was told to take
 LONGEST_CONNECT = 14  # times the time for a connection: a kept one is tried, then somebody answers, speaks, lets us in
 
@@ -59,27 +61,19 @@ class SharedSession(Session):
         self, command: Command, stdin: str | bytes = b"", *, timeout: float = COMMAND_SECONDS, check: bool = True
     ) -> Result:
         """Run a command to its end, as `Session.run` does."""
-        master = self._master()
-        if master is None:
+        order = (command, stdin, timeout, check)
+        seconds = self._longest() + self.login.patience(timeout + 1.0)
+        found = self._ask(("run", self.login, self._connect_timeout, order), seconds)
+        if found is None:
             return self._alone.run(command, stdin, timeout=timeout, check=check)
-        with master:
-            order = (command, stdin, timeout, check)
-            seconds = self._longest() + self.login.patience(timeout + 1.0)
-            asked = ("run", self.login, self._connect_timeout, order)
-            result: Result = tell(self.login.name, master, asked, seconds)
-            return result
+        master, result = found
+        master.close()
+        return cast(Result, result)
 
     def converse(self, command: Command) -> Dialogue:
         """Have a program to ask line by line, which may have been started for others before."""
-        master = self._master()
-        if master is None:
-            return self._alone.converse(command)
-        try:
-            tell(self.login.name, master, ("converse", self.login, self._connect_timeout, command), self._longest())
-        except BaseException:
-            master.close()
-            raise
-        return SharedDialogue(self.login, master)
+        found = self._ask(("converse", self.login, self._connect_timeout, command), self._longest())
+        return self._alone.converse(command) if found is None else SharedDialogue(self.login, found[0])
 
     @property
     def _alone(self) -> Session:
@@ -98,6 +92,27 @@ class SharedSession(Session):
             except NoMasterError:
                 self._own = Session(self.login, self._connect_timeout)
 
+    def _ask(self, asked: tuple[Any, ...], seconds: float) -> tuple[Connection, Any] | None:
+        """Return a connection to the master and what it answered there; None where the connection is our own.
+
+        What a master that has just ended did not hear is asked once more, of another.
+        """
+        for last in (False, True):
+            master = self._master()
+            if master is None:
+                return None
+            try:
+                return master, tell(self.login.name, master, asked, seconds)
+            except UnheardError:
+                master.close()
+                if last:
+                    raise
+                time.sleep(AGAIN_SECONDS)
+            except BaseException:
+                master.close()
+                raise
+        raise AssertionError
+
     def _master(self) -> Connection | None:
         """Return a connection to the master, found anew when it has ended; None from when the connection is our own."""
         for last in (False, True):
@@ -110,6 +125,10 @@ class SharedSession(Session):
                     raise UnreachableError(self.login.name, "who kept the connection has ended") from None
             self._open()  # nothing was asked yet
         raise AssertionError
+
+
+class UnheardError(UnreachableError):
+    """The master ended before it had heard: nothing has been done."""
 
 
 class SharedDialogue(Dialogue):
@@ -140,12 +159,19 @@ def tell(host: str, master: Connection, asked: tuple[Any, ...], seconds: float) 
     """Ask the master for a host; what goes wrong when it has been asked is that host's `UnreachableError`."""
     try:
         return ask(master, asked, seconds)
+    except NotHeardError as error:
+        raise UnheardError(host, f"who kept the connection {error}") from None
     except NoMasterError as error:
         raise UnreachableError(host, f"who kept the connection {error}") from None
 
 
+class NotHeardError(NoMasterError):
+    """It ended before it said that it had heard, which it says before it does anything."""
+
+
 def ask(master: Connection, asked: tuple[Any, ...], seconds: float) -> Any:
     """Return what the master answers, or raise the SshError it sends; `NoMasterError` where it is not well."""
+    kind = ""
     try:
         master.send(asked)
         for patience in (HEARD_SECONDS, seconds + SPARE_SECONDS):
@@ -153,7 +179,7 @@ def ask(master: Connection, asked: tuple[Any, ...], seconds: float) -> Any:
                 raise NoMasterError(f"said nothing for {patience:g} s")
             kind, answer = master.recv()
     except (OSError, EOFError):
-        raise NoMasterError("has ended") from None
+        raise (NoMasterError if kind else NotHeardError)("has ended") from None
     if kind == "error":
         raise answer
     if kind == "mistake":
