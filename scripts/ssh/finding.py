@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing.connection import Connection
@@ -93,39 +93,28 @@ def reach_master(folder: Path) -> Connection:
             raise NoMasterError("was given up")
         with suppress(NoMasterError):
             return knock(folder)
-        try:
-            with trusting(folder):
-                return start(folder)
-        except OSError as error:
-            _given_up.add(folder)
-            raise NoMasterError(str(error)) from None
+        with trusting(folder):
+            return start(folder)
 
 
 def start(folder: Path) -> Connection:
-    """Start a master, which outlives this process, and return a connection to it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    require_own(folder)
+    """Start a master, which outlives this process, and return a connection to it. Raises `NoMasterError`."""
     command = [sys.executable, "-m", "scripts.ssh.master", str(folder)]
     # Not what Pulumi tells a command about itself, such as the stack's passphrase.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     none = subprocess.DEVNULL
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=none, stdout=none, stderr=none, start_new_session=True
-    )
-    found = wait_for(lambda: knock(folder), lambda: process.poll() is not None)
-    if found is None:
-        raise NoMasterError("did not start")
-    return found
-
-
-def wait_for(look: Callable[[], Connection], is_over: Callable[[], bool]) -> Connection | None:
-    """Look until there is a connection; None when there will be none, or the time is over."""
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        last = is_over()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        require_own(folder)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=none, stdout=none, stderr=none, start_new_session=True
+        )
+    except OSError as error:
+        raise NoMasterError(str(error)) from None
+    end, is_over = time.monotonic() + START_SECONDS, False
+    while not is_over and time.monotonic() < end:
+        is_over = process.poll() is not None  # there may be another one then
         with suppress(NoMasterError):
-            return look()
-        if last:
-            return None
+            return knock(folder)
         time.sleep(0.02)
-    return None
+    raise NoMasterError("did not start")
