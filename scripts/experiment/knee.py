@@ -42,7 +42,12 @@ class Step:
     @property
     def is_carried(self) -> bool:
         """Whether the machine carries this rate."""
-        return self.p99_ms < P99_MS and self.error_ratio < ERROR_RATIO and self.achieved >= ACHIEVED * self.rate
+        return carries(self.p99_ms, self.error_ratio, self.achieved / self.rate)
+
+
+def carries(p99_ms: float, error_ratio: float, achieved: float) -> bool:
+    """Whether a load was carried. `achieved` is the share of what was due that was done in time."""
+    return p99_ms < P99_MS and error_ratio < ERROR_RATIO and achieved >= ACHIEVED
 
 
 def find_knee(

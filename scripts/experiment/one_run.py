@@ -29,6 +29,7 @@ from scripts.experiment.plan import (
     next_version,
 )
 from scripts.experiment.writes import Where, WriteTest
+from scripts.experiment.yardstick import Yardstick
 from scripts.inventory import Inventory
 
 TIMEOUT_SECONDS = 30
@@ -54,6 +55,7 @@ class Measured:
     began: float
     ended: float
     processors: Shares = NO_ACCOUNT
+    work_ms: float | None = None  # what the yardstick says
     outlived: bool = False  # whether what was to happen under the load took longer than it
     deployed: Deployed | None = None
     version: str | None = None
@@ -137,12 +139,14 @@ def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTe
     test = LoadTest(bench.inventory, load)
     watch = CapacityWatch(bench.inventory, load.bound + settings.warmup + 300)
     found = Measured(test, watch, 0.0, 0.0)
+    yardstick = Yardstick()
     try:
         with ExitStack() as stack:
             stack.enter_context(watch)
             if writes is not None:
                 stack.enter_context(writes)
             stack.enter_context(test)
+            stack.enter_context(yardstick)
             bench.say(f"{run.id}: load of {level.rate} requests/s")
             found.began, processors = time.time(), Processors()
             found.deployed = act(bench, run, found.began)
@@ -150,6 +154,7 @@ def under_load(bench: Bench, run: Run, level: Level, load: Load, writes: WriteTe
             wait_until(max(found.began + settings.seconds, tail))
             found.ended, found.processors, found.outlived = time.time(), processors.shares(), test.is_over
     finally:
+        found.work_ms = yardstick.milliseconds
         keep(bench.folder.run_folder(run.id), found)
         bench.folder.keep_items(test.items)
     return found
@@ -239,6 +244,7 @@ def as_document(bench: Bench, run: Run, level: Level, measured: Measured) -> dic
         "lag_workers_busy": test.summary["lag_workers_busy"],
         "busy": measured.processors.busy,
         "stolen": measured.processors.stolen,
+        "work_ms": measured.work_ms,
         "release": release,
         "duplicates": retries.duplicates if retries else None,
         "proxy_retries": retries.by_proxy if retries else None,

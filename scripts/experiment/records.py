@@ -51,7 +51,8 @@ class Release:
 class Run:
     """A run as run.json has it. `capacity` is (unix seconds, application servers that serve); None: not known.
 
-    `busy` is the share of the machine's processors that had something to do, `stolen` what others were given.
+    `busy` is the share of the machine's processors that had something to do, `stolen` what others were given,
+    `work_ms` what the same piece of work took of a processor, on average.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Run:
     lag_p99_ms: float | None
     busy: float | None
     stolen: float | None
+    work_ms: float | None
     capacity: tuple[tuple[float, int], ...]
     check_passed: bool | None
     notes: tuple[str, ...]
@@ -192,6 +194,7 @@ def parse_run(document: Mapping[str, Any]) -> Run:
         lag_p99_ms=document.get("lag_p99_ms"),
         busy=document.get("busy"),
         stolen=document.get("stolen"),
+        work_ms=document.get("work_ms"),
         capacity=tuple((float(sample["at"]), int(sample["serving"])) for sample in document.get("capacity") or ()),
         check_passed=bool(check["passed"]) if check else None,
         notes=tuple(document.get("notes") or ()),

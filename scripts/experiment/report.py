@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.render import render
+from scripts.experiment import report_machine
 from scripts.experiment import report_tables as tables
 from scripts.experiment.answer import Answer, Noticed, answers
 from scripts.experiment.cells import Cell, Results, read_results
@@ -19,7 +20,7 @@ from scripts.experiment.pictures.style import Picture
 from scripts.experiment.pictures.thesis import thesis_pictures
 from scripts.experiment.pictures.timelines import timeline_pictures
 from scripts.experiment.records import Experiment
-from scripts.experiment.report_words import percent, runs_in_words, sentence
+from scripts.experiment.report_words import runs_in_words, sentence
 from scripts.experiment.soak import TABLE, verdict
 from scripts.experiment.statistics.inferiority import Verdict
 from scripts.journal.words import span
@@ -48,9 +49,6 @@ BETTER = (
     "worse there is so by a bar that is too low"
 )
 SHOWN_REASONS = 4
-# Of two processors on which all hosts are a release takes as much (docs/experiment.md); of more it takes less.
-ROOM = 0.3
-QUIET_SHARE = 0.02  # of the processors, taken by others in a run: less is not worth a word
 
 
 def make(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
@@ -177,7 +175,7 @@ def remarks(results: Results) -> list[str]:
         for measured in cell.unexpected:
             ended = measured.run.release.verdict if measured.run.release else "made no release"
             found.append(f"{measured.run.id}: the release ended otherwise than its scenario has it: {ended}")
-    found += stolen(results) + crowded(results)
+    found += report_machine.remarks(results)
     if results.missing:
         some = ", ".join(results.missing[:5]) + (", …" if len(results.missing) > 5 else "")
         found.append(f"planned and not measured: {len(results.missing)}, {some}")
@@ -201,31 +199,6 @@ def control_remarks(cell: Cell) -> list[str]:
         against.inferiority.high < 1 / against.inferiority.margin for against in found
     )
     return [f"level {cell.level.label}: {BETTER}"] if better else []
-
-
-def stolen(results: Results) -> list[str]:
-    """The sentence on a machine that others used as well, where they did."""
-    shares = [m.run.stolen for cell in results.cells for m in cell.measured if m.run.stolen is not None]
-    if not shares or max(shares) <= QUIET_SHARE:
-        return []
-    least, most = percent(min(shares)), percent(max(shares))
-    return [
-        f"this machine was not alone: its hypervisor gave others {least} to {most} of the processors during a run, so "
-        "that times differ by more than what a release costs"
-    ]
-
-
-def crowded(results: Results) -> list[str]:
-    """A sentence on each level that leaves a release little of the processors that it shares with users."""
-    found = []
-    for level in results.levels:
-        share = tables.free(results, level)
-        if share is not None and share < ROOM and not level.saturated:
-            found.append(
-                f"level {level.label} leaves {percent(share)} of this machine's processors free without a release: "
-                "users wait for what a release does on the same ones"
-            )
-    return found
 
 
 def as_source(picture: Picture) -> str:

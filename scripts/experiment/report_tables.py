@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from scripts.experiment.answer import NAMES as FIGURE_NAMES
 from scripts.experiment.cells import OWN_TIME, Against, Cell, Measured, Results, ratios
 from scripts.experiment.plan import RELEASES, Level
+from scripts.experiment.report_machine import carried_in_words, free, mean_of, slowed, taken
 from scripts.experiment.report_words import (
     UNKNOWN,
     between,
@@ -31,7 +31,6 @@ SCENARIOS = {
     "aa": "no release, again",
     "unchanged": "`up` without change",
 }
-IDLE = ("none", "aa")
 TONES = {Verdict.NO_WORSE: "good", Verdict.WORSE: "bad", Verdict.INCONCLUSIVE: "open"}
 FIGURES = FIGURE_NAMES | {"p999_ms": "99.9th percentile", "max_ms": "longest", "error_percent": "failed, percent"}
 
@@ -195,17 +194,6 @@ def times(results: Results) -> Table:
     return Table(headings, tuple(rows))
 
 
-def mean_of(values: Sequence[float | None]) -> float | None:
-    """The mean of what is known."""
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
-
-
-def taken(share: float | None) -> str:
-    """A share of the processors in words; UNKNOWN where there is no account of it."""
-    return UNKNOWN if share is None else percent(share)
-
-
 def servers(cell: Cell) -> str:
     """The fewest application servers that served, of how many."""
     known = [m.summary for m in cell.measured if m.summary.capacity_least is not None]
@@ -240,40 +228,38 @@ def levels(results: Results) -> Table:
     """The levels, whether the machine carries them, and what of its processors they leave to a release."""
     is_known = results.experiment.knee is not None
     rows = [
-        row(level.label, str(level.workers), f"{level.rate:g}", carried(level, is_known), taken(free(results, level)))
+        row(
+            level.label,
+            str(level.workers),
+            f"{level.rate:g}",
+            beside_knee(level, is_known),
+            carried_in_words(results, level),
+            taken(free(results, level)),
+        )
         for level in results.levels
     ]
-    headings = ("level", "users at most", "requests/s", "this machine", "processors free without a release")
+    headings = ("level", "users at most", "requests/s", "the knee", "carried, of the runs without a release",
+                "processors free without a release")  # fmt: skip
     return Table(headings, tuple(rows), number_from=1)
 
 
-def free(results: Results, level: Level) -> float | None:
-    """The share of the processors that a level's runs without a release leave, on average; None where not known."""
-    runs = [
-        measured.run
-        for cell in results.cells
-        if cell.level == level and cell.scenario in IDLE
-        for measured in cell.measured
-    ]
-    return mean_of([None if run.busy is None else 1 - run.busy - (run.stolen or 0.0) for run in runs])
-
-
-def carried(level: Level, is_known: bool) -> Text:
+def beside_knee(level: Level, is_known: bool) -> Text:
     """Whether the machine carries a level, where the knee is known."""
     if not is_known:
         return Text(("not known: the knee was not looked for",), "open")
-    return Text(("more than it carries: not judged",), "open") if level.saturated else Text(("carried",), "good")
+    return Text(("above it: not judged",), "open") if level.saturated else Text(("not above it",), "good")
 
 
 def runs(results: Results) -> Table:
     """Every run, in the order in which they were made."""
     measured = sorted((each for cell in results.cells for each in cell.measured), key=lambda each: each.run.order)
     headings = ("run", "release", "requests", "failed", "average", "p99", "p99.9", "max", "good", "worst second",
-                "sent twice", "tried again by HAProxy", "processors busy", "taken by others")  # fmt: skip
-    return Table(headings, tuple(run_row(each) for each in measured), number_from=2)
+                "sent twice", "tried again by HAProxy", "processors busy", "taken by others",
+                "same work, to the quickest run")  # fmt: skip
+    return Table(headings, tuple(run_row(results, each) for each in measured), number_from=2)
 
 
-def run_row(measured: Measured) -> tuple[Text, ...]:
+def run_row(results: Results, measured: Measured) -> tuple[Text, ...]:
     """One run."""
     run, summary = measured.run, measured.summary
     release = f"{run.release.version} {run.release.verdict}, {run.release.seconds:.0f} s" if run.release else UNKNOWN
@@ -288,6 +274,7 @@ def run_row(measured: Measured) -> tuple[Text, ...]:
         *(UNKNOWN if count is None else str(count) for count in (run.duplicates, run.proxy_retries)),
         taken(run.busy),
         taken(run.stolen),
+        slowed(results, measured),
     )
 
 

@@ -106,7 +106,8 @@ def write_run(folder, run, plan, dice, started):
         "started": started - 5, "rate": rate * TEST_RATE_SHARE, "workers": workers, "seconds": float(plan.seconds),
         "warmup_seconds": 5, "keepalive": False, "saturated": False, "outcome": "finished", "release": release,
         "offered": len(rows), "sent": len(rows), "missing": 0, "failed": sum(not row[-1] for row in rows),
-        "lag_p99_ms": 0.8, "busy": 0.5, "stolen": 0.004, "duplicates": 0, "proxy_retries": 0, "notes": [],
+        "lag_p99_ms": 0.8, "busy": 0.5, "stolen": 0.004, "work_ms": 0.4, "duplicates": 0, "proxy_retries": 0,
+        "notes": [],
         "capacity": [{"at": at, "serving": serving} for at, serving in samples],
     })  # fmt: skip
 

@@ -129,6 +129,7 @@ def test_a_run_has_its_requests_its_release_and_what_pulumi_said(
     assert (place / "pulumi.log").read_text("utf-8") == "all of what Pulumi said"
     document = kept(bench)
     assert (document["outcome"], document["sent"], document["notes"]) == ("finished", 7, [])
+    assert document["work_ms"] > 0
     assert (document["release"]["id"], document["release"]["verdict"]) == ("r2", "succeeded")
     assert stack.config == {"version": "2.0.0", "strategy": "bluegreen"}
 

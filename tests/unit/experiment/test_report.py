@@ -3,48 +3,19 @@
 import gzip
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 
-from scripts.experiment import report, report_tables
 from scripts.experiment import report_words as words
 from scripts.experiment.cells import read_results
 from scripts.experiment.pictures import timelines
 from scripts.experiment.pictures.capacity import soak_picture
 from scripts.experiment.report import make
 from scripts.experiment.statistics.bounds import rate
+from tests.unit.experiment.pages import Page
 from tests.unit.experiment.simulated import Simulation, edit_run, write_experiment, write_soak
 
 RUN = "002-low-successful-bluegreen-1"
-VOID = {"meta", "img", "br", "link"}
-
-
-class Page(HTMLParser):
-    """What is on a page: text, sources of images, and tags that were not closed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.texts, self.open, self.wrong, self.links, self.images = [], [], [], [], 0
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.links += [values[name] for name in ("src", "href") if name in values]
-        self.images += tag == "img" and bool(values.get("alt"))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.wrong.append(tag)
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +29,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(folder):
     return Page((folder / "report.html").read_text("utf-8"))
-
-
-@pytest.fixture
-def without_pictures(monkeypatch):
-    """Pictures take most of the time, and the tests that ask for this look at text."""
-    sections = ("timelines", "errors", "runs", "thesis", "knee", "soak")
-    monkeypatch.setattr(report, "draw", lambda *_: {section: [] for section in sections})
 
 
 def test_the_first_thing_on_the_page_is_the_answer(page):
@@ -95,7 +59,7 @@ def test_a_saturated_level_is_marked_wherever_it_is_shown(folder):
         text = (folder / name).read_text("utf-8")
         assert "medium (saturated)" in text
         assert "not judged: saturated" in text
-        assert "more than it carries: not judged" in text
+        assert "above it: not judged" in text
 
 
 def test_the_machine_the_knee_and_the_seed_are_named(page):
@@ -136,7 +100,7 @@ def test_one_run_of_one_cell_is_a_report_too(tmp_path):
     assert "No run with a release has been measured." in page.text
     assert "There are too few runs to compare" in page.text
     assert "not known: the knee was not looked for" in page.text
-    assert "carried" not in page.text
+    assert "not above it" not in page.text
 
 
 def test_a_soak_is_judged_by_its_failures_and_by_what_it_leaves_behind(tmp_path, without_pictures):
@@ -220,35 +184,6 @@ def test_a_control_that_is_better_is_said_to_be_where_the_machine_carries_its_le
     )
     text = Page(make(write_experiment(tmp_path / "one", plan)).read_text("utf-8")).text
     assert ("a bar that is too low" in text) is is_said
-
-
-def test_a_machine_that_others_used_as_well_is_said_to_be_one(tmp_path, without_pictures):
-    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
-    assert "this machine was not alone" not in Page(make(folder).read_text("utf-8")).text
-    edit_run(folder, RUN, ('"stolen": 0.004', '"stolen": 0.31'))
-    assert "its hypervisor gave others 0.40 % to 31.0 % of the processors" in Page(make(folder).read_text("utf-8")).text
-
-
-@pytest.mark.parametrize(("busy", "knee", "is_said"), [(0.5, 400, False), (0.8, 400, True), (0.8, 20, False)])
-def test_a_level_that_leaves_a_release_little_of_the_processors_is_said_to(
-    tmp_path, without_pictures, busy, knee, is_said
-):
-    plan = Simulation(levels=("low",), runs=2, seconds=10, knee=knee)
-    folder = write_experiment(tmp_path / "one", plan)
-    for place in (folder / "runs").iterdir():
-        edit_run(folder, place.name, ('"busy": 0.5', f'"busy": {busy}'))
-    text = Page(make(folder).read_text("utf-8")).text
-    assert ("level low leaves 19.6 % of this machine's processors free" in text) is is_said
-    assert ("19.6 %" if busy > 0.5 else "49.6 %") in text
-
-
-def test_of_runs_without_an_account_of_the_processors_the_page_says_that_it_is_not_known(tmp_path, without_pictures):
-    folder = write_experiment(tmp_path / "one", Simulation(levels=("low",), runs=2, seconds=10))
-    for place in (folder / "runs").iterdir():
-        edit_run(folder, place.name, ('"busy": 0.5', '"busy": null'))
-    results = read_results(folder)
-    assert report_tables.free(results, results.levels[0]) is None
-    assert "of this machine's processors free" not in Page(make(folder).read_text("utf-8")).text
 
 
 @pytest.mark.parametrize(
