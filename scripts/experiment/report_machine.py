@@ -52,10 +52,11 @@ def carried_in_words(results: Results, level: Level) -> str:
     return f"{good} of {count}" if count else UNKNOWN
 
 
-def slowed(results: Results, measured: Measured) -> str:
-    """How much longer the same piece of work took in a run than in the quickest one; UNKNOWN without an account."""
-    known = [each.run.work_ms for cell in results.cells for each in cell.measured if each.run.work_ms]
-    return factor(measured.run.work_ms / min(known)) if measured.run.work_ms else UNKNOWN
+def slowed(results: Results) -> dict[str, str]:
+    """{run: how much longer the same piece of work took in it than in the quickest one}; UNKNOWN without an account."""
+    took = {measured.run.id: measured.run.work_ms for cell in results.cells for measured in cell.measured}
+    quickest = min((ms for ms in took.values() if ms), default=0.0)
+    return {run: factor(ms / quickest) if ms else UNKNOWN for run, ms in took.items()}
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
@@ -71,58 +72,52 @@ def taken(share: float | None) -> str:
 
 def remarks(results: Results) -> list[str]:
     """What a reader should know of the machine before taking times as they are."""
-    return stolen(results) + uneven(results) + not_carried(results) + crowded(results)
+    levels = [level for level in results.levels if not level.saturated]
+    said = [say(results, level) for say in (uneven, not_carried, crowded) for level in levels]
+    return [sentence for sentence in (stolen(results), *said) if sentence]
 
 
-def stolen(results: Results) -> list[str]:
-    """The sentence on a machine that others used as well, where they did."""
+def stolen(results: Results) -> str:
+    """The sentence on a machine that others used as well; empty where they did not."""
     shares = [m.run.stolen for cell in results.cells for m in cell.measured if m.run.stolen is not None]
     if not shares or max(shares) <= QUIET_SHARE:
-        return []
+        return ""
     least, most = percent(min(shares)), percent(max(shares))
-    return [
+    return (
         f"this machine was not alone: its hypervisor gave others {least} to {most} of the processors during a run, so "
         "that times differ by more than what a release costs"
-    ]
+    )
 
 
-def uneven(results: Results) -> list[str]:
-    """The sentence on a machine that was not equally quick, where it was not: seen in runs without a release."""
-    found = []
-    for level in results.levels:
-        known = [measured.run.work_ms for measured in without_release(results, level) if measured.run.work_ms]
-        if known and not level.saturated and max(known) > EVEN * min(known):
-            found.append(
-                f"level {level.label}: this machine was not equally quick: the same work took up to "
-                f"{factor(max(known) / min(known))} as long in one run without a release as in another, so that it is "
-                "less sure what a release costs"
-            )
-    return found
+def uneven(results: Results, level: Level) -> str:
+    """The sentence on a machine that was not equally quick in a level's runs without a release; empty where it was."""
+    known = [measured.run.work_ms for measured in without_release(results, level) if measured.run.work_ms]
+    if not known or max(known) <= EVEN * min(known):
+        return ""
+    return (
+        f"level {level.label}: this machine was not equally quick: the same work took up to "
+        f"{factor(max(known) / min(known))} as long in one run without a release as in another, so that it is less "
+        "sure what a release costs"
+    )
 
 
-def not_carried(results: Results) -> list[str]:
-    """A sentence on each level not above the knee that the machine did not carry all the time."""
-    found: list[str] = []
-    if results.experiment.knee is None:
-        return found
-    for level in results.levels:
-        good, count = carried(results, level)
-        if good < count and not level.saturated:
-            found.append(
-                f"level {level.label} is not above the knee, and yet this machine did not carry it in {count - good} "
-                f"of {count} runs without a release: part of what is seen there is the queue"
-            )
-    return found
+def not_carried(results: Results, level: Level) -> str:
+    """The sentence on a level not above the knee that the machine did not carry all the time; empty where it did."""
+    good, count = carried(results, level)
+    if results.experiment.knee is None or good == count:
+        return ""
+    return (
+        f"level {level.label} is not above the knee, and yet this machine did not carry it in {count - good} of "
+        f"{count} runs without a release: part of what is seen there is the queue"
+    )
 
 
-def crowded(results: Results) -> list[str]:
-    """A sentence on each level that leaves a release little of the processors that it shares with users."""
-    found = []
-    for level in results.levels:
-        share = free(results, level)
-        if share is not None and share < ROOM and not level.saturated:
-            found.append(
-                f"level {level.label} leaves {percent(share)} of this machine's processors free without a release: "
-                "users wait for what a release does on the same ones"
-            )
-    return found
+def crowded(results: Results, level: Level) -> str:
+    """The sentence on a level that leaves a release little of the processors that it shares with users, else empty."""
+    share = free(results, level)
+    if share is None or share >= ROOM:
+        return ""
+    return (
+        f"level {level.label} leaves {percent(share)} of this machine's processors free without a release: users wait "
+        "for what a release does on the same ones"
+    )

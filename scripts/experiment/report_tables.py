@@ -256,11 +256,12 @@ def runs(results: Results) -> Table:
     headings = ("run", "release", "requests", "failed", "average", "p99", "p99.9", "max", "good", "worst second",
                 "sent twice", "tried again by HAProxy", "processors busy", "taken by others",
                 "same work, to the quickest run")  # fmt: skip
-    return Table(headings, tuple(run_row(results, each) for each in measured), number_from=2)
+    times_as_long = slowed(results)
+    return Table(headings, tuple(run_row(each, times_as_long[each.run.id]) for each in measured), number_from=2)
 
 
-def run_row(results: Results, measured: Measured) -> tuple[Text, ...]:
-    """One run."""
+def run_row(measured: Measured, times_as_long: str) -> tuple[Text, ...]:
+    """One run, and how much longer the same work took in it than in the quickest one."""
     run, summary = measured.run, measured.summary
     release = f"{run.release.version} {run.release.verdict}, {run.release.seconds:.0f} s" if run.release else UNKNOWN
     return row(
@@ -274,7 +275,7 @@ def run_row(results: Results, measured: Measured) -> tuple[Text, ...]:
         *(UNKNOWN if count is None else str(count) for count in (run.duplicates, run.proxy_retries)),
         taken(run.busy),
         taken(run.stolen),
-        slowed(results, measured),
+        times_as_long,
     )
 
 

@@ -65,7 +65,8 @@ def test_of_runs_whose_machine_nobody_measured_the_page_says_that_it_is_not_know
         if not any(f"-{scenario}-" in place.name for scenario in known):
             edit_run(folder, place.name, ('"work_ms": 0.4', '"work_ms": null'))
     results = read_results(folder)
-    said = {cell.scenario: {report_machine.slowed(results, each) for each in cell.measured} for cell in results.cells}
+    slowed = report_machine.slowed(results)
+    said = {cell.scenario: {slowed[each.run.id] for each in cell.measured} for cell in results.cells}
     assert said == {scenario: {words.factor(1) if scenario in known else "-"} for scenario in said}
     assert "equally quick" not in Page(make(folder).read_text("utf-8")).text
 

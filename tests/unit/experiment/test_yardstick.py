@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
-
-import pytest
 
 from scripts.experiment.yardstick import TRIES, Yardstick, piece
 
@@ -17,25 +14,19 @@ def work(*times: float) -> Callable[[], float]:
     return lambda: next(left, times[-1])
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for it."""
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("it does not become so")
-
-
 def test_of_each_try_the_quickest_counts_and_of_all_the_mean() -> None:
     done: list[float] = []
+    enough = threading.Event()
     takes = work(0.9, 0.4, 0.7, 0.8, 0.9, 0.6)
 
     def noted() -> float:
         done.append(takes())
+        if len(done) >= 5 * TRIES:
+            enough.set()
         return done[-1]
 
     with Yardstick(noted, pause=0.001) as yardstick:
-        until(lambda: len(done) >= 5 * TRIES)
+        assert enough.wait(60)
     rounds = len(done) // TRIES
     assert yardstick.milliseconds == round((0.4 + 0.6 * (rounds - 1)) / rounds, 4)
 
